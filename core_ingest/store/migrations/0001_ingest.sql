@@ -2,7 +2,7 @@
 -- Every key leads with the workspace, so that tables can be distributed by it.
 
 CREATE TABLE ingest_limits (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     skew_seconds float8 NOT NULL DEFAULT 300 CHECK (skew_seconds >= 0)
 );
 COMMENT ON TABLE ingest_limits IS 'One row: limits on which all processes must agree.';
@@ -133,11 +133,18 @@ CREATE TABLE ledger_epochs (
     publisher text COLLATE "C" NOT NULL,
     epoch uuid NOT NULL,
     settled int8multirange NOT NULL DEFAULT '{}',
-    highest int8 NOT NULL DEFAULT -1,
+    lowest int8,
+    highest int8,
+    first int8,
+    head int8,
+    pending int8multirange NOT NULL DEFAULT '{}',
+    closed boolean NOT NULL DEFAULT false,
+    reported timestamptz,
     PRIMARY KEY (workspace, publisher, epoch)
 );
 COMMENT ON TABLE ledger_epochs IS
-    'settled are full blocks of 65,536 numbers; highest is the greatest number ever settled.';
+    'settled are full blocks of 65,536 numbers; lowest and highest bound all settled ones. first, head, '
+    'pending and closed are what the newest checkpoint that counts says, reported is when it arrived.';
 
 CREATE TABLE ledger_blocks (
     workspace int4 NOT NULL,

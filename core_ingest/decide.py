@@ -1,0 +1,115 @@
+"""What becomes of each reading: a pure function of the readings, the newest facts and the skew.
+
+History is the set of admitted facts and `latest` its maximum by (observed, value). So nothing that
+is newer than the newest fact of its signal can be stored already, and only the others need to be
+looked up: in the usual case, where data come in order, nothing is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from core_ingest.outcome import OutcomeKind
+from core_ingest.reading import Value, order
+from core_ingest.signals.catalogue import Signal
+
+Key: TypeAlias = tuple[int, int, int]
+"""Workspace, asset and signal, as the database numbers them."""
+
+Instant: TypeAlias = tuple[int, int, int, int]
+"""Workspace, asset, signal and observed (µs)."""
+
+
+class Candidate(NamedTuple):
+    """A reading with its key. `received` (µs) is when the edge took it in."""
+
+    key: Key
+    observed: int
+    received: int
+    value: Value
+    quality: int
+    signal: Signal
+
+
+class Mark(NamedTuple):
+    """The newest fact of a key, and the last value that was significant."""
+
+    observed: int
+    received: int
+    value: Value
+    quality: int
+    significant: Value
+
+
+@dataclass(slots=True)
+class Decision:
+    """Verdicts in the order of the candidates, the facts to add, and the marks that rose."""
+
+    verdicts: list[OutcomeKind]
+    facts: list[Candidate]
+    raised: dict[Key, Mark]
+
+
+def lookups(candidates: Iterable[Candidate], marks: dict[Key, Mark]) -> set[Instant]:
+    """Return the instants at which a fact may be stored already."""
+    return {
+        (*candidate.key, candidate.observed)
+        for candidate in candidates
+        if (mark := marks.get(candidate.key)) is not None and candidate.observed <= mark.observed
+    }
+
+
+def decide(
+    candidates: Iterable[Candidate],
+    marks: dict[Key, Mark],
+    stored: dict[Instant, list[Value]],
+    skew: int,
+) -> Decision:
+    """Judge `candidates` one after the other, each in the light of those before it.
+
+    `marks` are the newest facts of all their keys, `stored` the facts at all of `lookups`, `skew`
+    is in µs. Neither is changed.
+    """
+    decision = Decision([], [], {})
+    verdicts, facts, raised = decision.verdicts, decision.facts, decision.raised
+    newest = dict(marks)
+    instants = {at: list(values) for at, values in stored.items()}
+    for candidate in candidates:
+        key, observed, received, value, quality, signal = candidate
+        mark = newest.get(key)
+        at = (*key, observed)
+        if mark is None or observed > mark.observed:
+            if observed > received + skew:
+                verdicts.append(OutcomeKind.QUARANTINED)
+                continue
+            verdict = OutcomeKind.ACCEPTED
+            significant = value
+            if mark is not None and signal.insignificant(value, mark.significant):
+                verdict = OutcomeKind.UNCHANGED
+                significant = mark.significant
+            newest[key] = raised[key] = Mark(observed, received, value, quality, significant)
+            instants[at] = [value]
+        else:
+            values = instants.setdefault(at, [])
+            if observed == mark.observed and mark.value not in values:
+                values.append(mark.value)  # its history may have been dropped by a retention rule
+            if value in values:
+                verdicts.append(OutcomeKind.DUPLICATE)
+                continue
+            if observed > received + skew:
+                verdicts.append(OutcomeKind.QUARANTINED)
+                continue
+            verdict = OutcomeKind.CONFLICT if values else OutcomeKind.STALE
+            values.append(value)
+            if observed == mark.observed and order(value) > order(mark.value):
+                newest[key] = raised[key] = _overruled(mark, candidate)
+        verdicts.append(verdict)
+        facts.append(candidate)
+    return decision
+
+
+def _overruled(mark: Mark, winner: Candidate) -> Mark:
+    """Return the mark after a conflict at its instant that `winner` wins by the order of values."""
+    small = winner.signal.insignificant(winner.value, mark.significant)
+    significant = mark.significant if small else winner.value
+    return Mark(winner.observed, winner.received, winner.value, winner.quality, significant)

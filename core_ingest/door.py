@@ -1,0 +1,30 @@
+"""By which way an envelope came in, and who brought it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ingress_contracts.envelope import Envelope
+
+
+class Door(StrEnum):
+    """A way into the handler."""
+
+    HTTP = "http"
+    KAFKA = "kafka"
+    POLLER = "poller"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whom the door has authenticated. None stands for any workspace or any publisher."""
+
+    workspace: str | None = None
+    publisher: str | None = None
+
+    def objection(self, envelope: Envelope) -> str | None:
+        """Return why this principal may not bring `envelope` (a snake_case word), or None."""
+        if self.workspace is not None and envelope.workspaceid != self.workspace:
+            return "foreign_workspace"
+        if self.publisher is not None and envelope.publisherid != self.publisher:
+            return "foreign_publisher"
+        return None

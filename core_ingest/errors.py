@@ -1,0 +1,88 @@
+"""Infrastructure errors of the heart: what a retry, or somebody's hand, can mend.
+
+    IngestError
+    ├── StoreUnavailable    the database is away, overloaded or shutting down: retry the batch
+    ├── ClockAhead          the edge's clock is ahead of the database's: mend the clock, retry
+    └── SchemaOutdated      migrations are pending: run `ingress migrate`
+
+No asyncpg exception leaves `core_ingest.store`. What is wrong with the data is an Outcome.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+
+class IngestError(Exception):
+    """Base of all errors that the handler raises: the batch was not committed."""
+
+
+class StoreUnavailable(IngestError):
+    """The database cannot take the batch now. Nothing was stored; the same batch may be retried."""
+
+
+class SchemaOutdated(IngestError):
+    """The database lacks migrations that this version needs."""
+
+
+class ClockAhead(IngestError):
+    """An edge stamped `receivedtime` further in the future than the skew allows."""
+
+    def __init__(self, publisher: str, ahead_seconds: float, skew_seconds: float) -> None:
+        super().__init__(
+            f"the clock of publisher {publisher!r} is {ahead_seconds:.1f} s ahead of the database's, "
+            f"allowed are {skew_seconds:g} s: set that machine's clock (NTP); nothing was lost"
+        )
+        self.publisher = publisher
+        self.ahead_seconds = ahead_seconds
+        self.skew_seconds = skew_seconds
+
+
+class Contention(Exception):
+    """Deadlock or serialization failure (40P01, 40001): run the transaction again."""
+
+
+class DataRefused(Exception):
+    """The database refuses data (SQLSTATE 22, 23): some envelope of the batch is to blame."""
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's exceptions into the ones of this module, once, at the store's boundary."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        raise _of_sqlstate(error) from error
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise StoreUnavailable(f"connection to the database failed: {error}") from error
+    except (OSError, TimeoutError) as error:
+        raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+
+
+def _of_sqlstate(error: asyncpg.PostgresError) -> Exception:
+    sqlstate = getattr(error, "sqlstate", None) or ""
+    if sqlstate in {"40P01", "40001"}:
+        return Contention(str(error))
+    if sqlstate[:2] in {"22", "23"}:
+        return DataRefused(sqlstate, str(error))
+    if sqlstate in {"42P01", "42703", "42883"}:
+        return SchemaOutdated(f"{error}; run `ingress migrate`")
+    return StoreUnavailable(
+        f"the database refused the batch ({sqlstate or 'no SQLSTATE'}): {error}"
+    )
+
+
+__all__ = [
+    "ClockAhead",
+    "Contention",
+    "DataRefused",
+    "IngestError",
+    "SchemaOutdated",
+    "StoreUnavailable",
+    "translated",
+]

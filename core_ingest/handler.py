@@ -1,0 +1,174 @@
+"""The one handler: interpret, decide, one transaction. Every door hands its envelopes to it."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import asyncpg
+
+from core_ingest.door import Door, Principal
+from core_ingest.errors import (
+    ClockAhead,
+    Contention,
+    DataRefused,
+    IngestError,
+    StoreUnavailable,
+    translated,
+)
+from core_ingest.item import Item, item_of
+from core_ingest.outcome import Outcome
+from core_ingest.persist import Persistence, Step
+from core_ingest.prepared import Preparation
+from core_ingest.providers import Interpreter, interpreters
+from core_ingest.store.database import Connection
+from core_ingest.store.identities import Identities
+from core_ingest.store.partitions import Partitions
+from core_ingest.store.transaction import Transaction
+from ingress_contracts.envelope import Envelope
+
+Within: TypeAlias = Callable[[Connection], Awaitable[object]]
+"""A statement that joins the handler's transaction, and runs again when that is retried."""
+
+Result: TypeAlias = list[Outcome] | ClockAhead
+"""One outcome an envelope, or why nothing of a delivery was committed."""
+
+_ATTEMPTS = 10
+_FIRST_PAUSE = 0.005
+_ASSUMED_SKEW = 300_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One caller's batch."""
+
+    envelopes: Sequence[Envelope]
+    door: Door
+    principal: Principal
+
+
+async def _go_on(_step: str) -> None:
+    """Do nothing between steps."""
+
+
+class IngestHandler:
+    """Takes batches of envelopes and commits what becomes of them.
+
+    Safe for concurrent use: each call takes a connection of the pool. `step` is called between the
+    steps of a transaction, for tests and trials that stop there.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        step: Step = _go_on,
+        plugins: Mapping[str, Interpreter] | None = None,
+    ) -> None:
+        self._pool = pool
+        self._step = step
+        self._interpreters = interpreters() if plugins is None else plugins
+        self._preparation = Preparation(Identities(pool), Partitions(pool))
+        self._skew = _ASSUMED_SKEW
+
+    async def handle(
+        self,
+        envelopes: Sequence[Envelope],
+        *,
+        door: Door,
+        principal: Principal,
+        within: Sequence[Within] = (),
+    ) -> list[Outcome]:
+        """Commit a batch and return one outcome an envelope, in order.
+
+        `within` are statements that join the transaction. Raises StoreUnavailable or ClockAhead when
+        nothing was committed, and whatever `within` raises.
+        """
+        result = (await self._run([Delivery(envelopes, door, principal)], within))[0]
+        if isinstance(result, ClockAhead):
+            raise result
+        return result
+
+    async def handle_together(self, deliveries: Sequence[Delivery]) -> list[Result]:
+        """Commit several callers' batches in one transaction; one result a delivery, in order.
+
+        What is wrong with one delivery never fails another. Raises StoreUnavailable when nothing
+        was committed.
+        """
+        return await self._run(deliveries, ())
+
+    async def _run(self, deliveries: Sequence[Delivery], within: Sequence[Within]) -> list[Result]:
+        """Repeat the transaction while a repetition can help; each starts from the envelopes."""
+        careful = False
+        for attempt in range(_ATTEMPTS):
+            batch = [self._items(delivery) for delivery in deliveries]
+            try:
+                return await self._commit(batch, within, careful=careful)
+            except Contention:
+                pause = random.uniform(0, _FIRST_PAUSE * 2**attempt)  # noqa: S311 — jitter
+                await asyncio.sleep(pause)
+            except DataRefused as error:
+                if careful:
+                    raise IngestError(
+                        f"a statement that joined the batch failed: {error}"
+                    ) from error
+                careful = True
+                self._preparation.forget()
+        raise StoreUnavailable(f"the batch met other ones {_ATTEMPTS} times in a row; try again")
+
+    def _items(self, delivery: Delivery) -> list[Item]:
+        return [
+            item_of(envelope, delivery.door, delivery.principal, self._interpreters)
+            for envelope in delivery.envelopes
+        ]
+
+    async def _commit(
+        self, batch: list[list[Item]], within: Sequence[Within], *, careful: bool
+    ) -> list[Result]:
+        prepared = await self._preparation.prepare(
+            (item for items in batch for item in items if not item.refused), self._skew
+        )
+        with translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                transaction = Transaction(connection)
+                now, self._skew = await transaction.limits()
+                if self._skew != prepared.skew:
+                    raise Contention("the skew was changed")
+                late = [_clock_ahead(items, now, self._skew) for items in batch]
+                live = [
+                    item
+                    for items, error in zip(batch, late, strict=True)
+                    if error is None
+                    for item in items
+                    if not item.refused
+                ]
+                await transaction.lock(prepared.asset_keys(live))
+                await self._step("locked")
+                persistence = Persistence(transaction, prepared, now, self._step)
+                await (persistence.store_survivors if careful else persistence.store)(live)
+                for statement in within:
+                    await statement(connection)
+                await self._step("stored")
+        await self._step("committed")
+        return [
+            [item.concluded for item in items] if error is None else error
+            for items, error in zip(batch, late, strict=True)
+        ]
+
+
+def _clock_ahead(items: list[Item], now: int, skew: int) -> ClockAhead | None:
+    """Return the error of a delivery whose edge lives in the future.
+
+    A queue cannot tell its publisher to wait: from there such envelopes become dead letters.
+    """
+    error = None
+    for item in items:
+        if item.received > now + skew and not item.refused:
+            error = ClockAhead(item.envelope.publisherid, (item.received - now) / 1e6, skew / 1e6)
+            if item.door is Door.KAFKA:
+                item.dead_letter("clock_ahead", str(error))
+                error = None
+            else:
+                break
+    return error

@@ -1,0 +1,194 @@
+"""One envelope on its way through the handler, and the pure steps of that way."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+
+from core_ingest.door import Door, Principal
+from core_ingest.outcome import PLAIN, RANK, Outcome, OutcomeKind
+from core_ingest.providers import Interpreter, canonical
+from core_ingest.reading import Reading, Rejected, Uninterpretable, micros
+from core_ingest.store.identities import AssetName
+from ingress_contracts.envelope import Envelope
+from ingress_contracts.kinds import CANONICAL_UPDATE, KINDS, Kind, Role, UnknownKind
+
+WHOLE = -1
+"""The index of a dead letter that is the whole envelope."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Why a part of an envelope (a reading's index, or WHOLE) could not become facts."""
+
+    index: int
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Item:
+    """An envelope with what is known of it so far. `outcome` is set once it is final.
+
+    `received` is in µs. `readings` are in the message's order; `asset` names whose they are.
+    """
+
+    envelope: Envelope
+    door: Door
+    received: int
+    control: BaseModel | None = None
+    is_control: bool = False
+    asset: AssetName | None = None
+    readings: list[Reading | Rejected] = field(default_factory=list)
+    outcome: Outcome | None = None
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+
+    @property
+    def refused(self) -> bool:
+        """Return whether the sender must take the envelope back: nothing of it is stored."""
+        return self.outcome is not None and self.outcome.kind is OutcomeKind.REFUSED
+
+    @property
+    def concluded(self) -> Outcome:
+        """Return the outcome, which by now must be there."""
+        if self.outcome is None:
+            raise AssertionError(f"{self.origin} has no outcome")
+        return self.outcome
+
+    @property
+    def candidates(self) -> int:
+        """Return how many of the readings are up for decision."""
+        if len(self.readings) == 1:
+            return 1
+        return sum(type(reading) is Reading for reading in self.readings)
+
+    @property
+    def origin(self) -> str:
+        """Return publisher/epoch/sequence."""
+        envelope = self.envelope
+        return origin(envelope.publisherid, envelope.publisherepoch, envelope.sequence)
+
+    def dead_letter(self, reason: str, detail: str) -> None:
+        """Make the whole envelope a dead letter: nothing of it is stored elsewhere."""
+        self.readings = []
+        self.control = None
+        self.dead_letters = [DeadLetter(WHOLE, reason, detail)]
+        self.outcome = Outcome(OutcomeKind.DEAD_LETTERED, reason)
+
+    def attributes(self) -> str:
+        """Return the envelope's attributes as JSON, without its data."""
+        return self.envelope.model_dump_json(exclude={"data"}, exclude_none=True)
+
+
+def origin(publisher: str, epoch: UUID | None, sequence: int | None) -> str:
+    """Return the origin of a numbered message, the key of its dead letters."""
+    return f"{publisher}/{epoch}/{sequence}"
+
+
+def item_of(
+    envelope: Envelope, door: Door, principal: Principal, interpreters: Mapping[str, Interpreter]
+) -> Item:
+    """Read an envelope as far as that needs no database."""
+    item = Item(envelope, door, micros(envelope.receivedtime))
+    objection = principal.objection(envelope)
+    if objection is not None:
+        item.outcome = Outcome(OutcomeKind.REFUSED, objection)
+        return item
+    try:
+        kind, data = KINDS.upcast(envelope.type, envelope.data)
+    except UnknownKind as error:
+        _unknown(item, error)
+        return item
+    if kind.numbered and (envelope.publisherepoch is None or envelope.sequence is None):
+        item.outcome = Outcome(OutcomeKind.REFUSED, "unnumbered")
+    elif kind.role is Role.CONTROL:
+        _read_control(item, kind, data)
+    else:
+        _interpret(item, kind, data, interpreters)
+    return item
+
+
+def _unknown(item: Item, error: UnknownKind) -> None:
+    envelope = item.envelope
+    if envelope.publisherepoch is None or envelope.sequence is None:
+        item.outcome = Outcome(OutcomeKind.REFUSED, error.reason)
+    else:
+        item.dead_letter(error.reason, str(error))
+
+
+def _read_control(item: Item, kind: Kind, data: bytes) -> None:
+    item.is_control = True
+    if kind.body is None:
+        raise AssertionError(f"{kind.type} has no body")
+    try:
+        item.control = kind.body.model_validate_json(data)
+        item.outcome = PLAIN[OutcomeKind.CONTROL]
+    except ValidationError as error:
+        if kind.numbered:
+            item.dead_letter("unreadable_body", _first(error))
+        else:
+            item.outcome = Outcome(OutcomeKind.REFUSED, "unreadable_body")
+
+
+def _first(error: ValidationError) -> str:
+    first: Any = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
+
+
+def _interpret(
+    item: Item, kind: Kind, data: bytes, interpreters: Mapping[str, Interpreter]
+) -> None:
+    envelope = item.envelope
+    interpreter = interpreters.get(envelope.provider or "")
+    if kind.type == CANONICAL_UPDATE:
+        interpreter = canonical.interpret
+    if interpreter is None:
+        item.dead_letter(
+            "unknown_provider", f"no interpreter is installed for {envelope.provider!r}"
+        )
+        return
+    try:
+        provider, external_id, readings = interpreter(data)
+    except Uninterpretable as error:
+        item.dead_letter(error.reason, error.detail)
+        return
+    if not readings:
+        item.outcome = PLAIN[OutcomeKind.EMPTY]
+        return
+    rejected = [reading for reading in readings if type(reading) is Rejected]
+    if len(rejected) == len(readings):
+        item.dead_letter(*rejected[0])
+        return
+    item.readings = readings
+    item.asset = (envelope.workspaceid, provider, external_id)
+
+
+def conclude(item: Item, verdicts: list[OutcomeKind]) -> None:
+    """Set the outcome: the best of the readings'. `verdicts` are those of readings not rejected."""
+    if len(item.readings) == 1:
+        kind = verdicts[0]
+        if kind is not OutcomeKind.QUARANTINED:
+            item.outcome = PLAIN[kind]
+            return
+    remaining = iter(verdicts)
+    best = OutcomeKind.REJECTED
+    item.dead_letters = []
+    for index, reading in enumerate(item.readings):
+        if type(reading) is Rejected:
+            item.dead_letters.append(DeadLetter(index, *reading))
+            continue
+        verdict = next(remaining)
+        if verdict is OutcomeKind.QUARANTINED:
+            item.dead_letters.append(DeadLetter(index, "future", _future(item, reading)))
+        best = min(best, verdict, key=RANK.__getitem__)
+    item.outcome = PLAIN[best]
+
+
+def _future(item: Item, reading: Any) -> str:
+    ahead = (reading.observed - item.received) / 1_000_000
+    return json.dumps(
+        {"signal": reading.signal, "observed": reading.observed, "ahead_seconds": ahead}
+    )

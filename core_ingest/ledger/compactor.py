@@ -1,0 +1,219 @@
+"""Folds appended settlements into blocks and counts, and applies the checkpoints that count."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from core_ingest.errors import IngestError, translated
+from core_ingest.ledger.numbers import BLOCK, NumberSet, Range, blocks
+from core_ingest.ledger.settlements import DELAY_BOUNDS, DROPPED
+from core_ingest.store.database import Connection
+from core_ingest.store.queries import load
+from ingress_contracts.control import Checkpoint, Route
+
+_SQL = load("core_ingest.ledger", "ledger.sql")
+_ROWS_AT_ONCE = 2_000
+
+Account: TypeAlias = tuple[int, str, UUID]
+"""Workspace, publisher and epoch."""
+
+_log = structlog.get_logger()
+
+
+class Stop(Protocol):
+    """What ends a loop: see `ingress_runtime.shutdown`."""
+
+    async def wait(self) -> object:
+        """Return once the process is asked to stop."""
+
+
+@dataclass(slots=True)
+class _Count:
+    settled: int = 0
+    redelivered: int = 0
+    delays: list[int] = field(default_factory=lambda: [0] * (len(DELAY_BOUNDS) + 1))
+
+
+@dataclass(slots=True)
+class _Epoch:
+    numbers: NumberSet
+    lowest: int | None
+    highest: int | None
+    counts: dict[tuple[str, str], _Count] = field(default_factory=lambda: defaultdict(_Count))
+
+    def settle(self, door: str, outcome: str, first: int, bits: bytes, delays: list[int]) -> None:
+        """Fold one appended row: the first settlement of a number counts, later ones are copies."""
+        count = self.counts[door, outcome]
+        total = new = 0
+        for block, part in blocks(first, bits):
+            fresh = self.numbers.add(block, part)
+            total += part.bit_count()
+            new += fresh.bit_count()
+            low = block * BLOCK + (part & -part).bit_length() - 1
+            high = block * BLOCK + part.bit_length() - 1
+            self.lowest = low if self.lowest is None else min(self.lowest, low)
+            self.highest = high if self.highest is None else max(self.highest, high)
+        count.settled += new
+        if outcome != DROPPED:  # each checkpoint repeats what was dropped
+            count.redelivered += total - new
+        count.delays = [a + b for a, b in zip(count.delays, delays, strict=True)]
+
+
+async def compact(pool: asyncpg.Pool) -> int:
+    """Fold everything that was appended so far and return how many rows that were.
+
+    Only one process folds at a time; others wait. Checkpoints are read before the settlements, so
+    that what a checkpoint vouches for is folded when it is applied. Raises StoreUnavailable.
+    """
+    with translated():
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute(_SQL["lock_ledger"])
+            due = _counting(
+                await connection.fetch(_SQL["checkpoints"]),
+                await connection.fetch(_SQL["arrivals"]),
+            )
+            folded = 0
+            while rows := await connection.fetch(_SQL["take_settlements"], _ROWS_AT_ONCE):
+                await _fold(connection, rows)
+                folded += len(rows)
+            for (workspace, publisher), (checkpoint, arrived) in due.items():
+                await _report(connection, workspace, publisher, checkpoint, arrived)
+    return folded
+
+
+async def _report(
+    connection: Connection, workspace: int, publisher: str, checkpoint: Checkpoint, arrived: object
+) -> None:
+    """Note what a checkpoint says of its publisher's epochs, and forget it and those before it."""
+    rows = [
+        (
+            workspace,
+            publisher,
+            epoch.epoch,
+            epoch.first,
+            epoch.head,
+            _ranges(epoch.pending),
+            epoch.closed,
+            arrived,
+        )
+        for epoch in checkpoint.epochs
+    ]
+    await connection.executemany(_SQL["report_epoch"], rows)
+    await connection.execute(_SQL["forget_checkpoints"], workspace, publisher, checkpoint.number)
+
+
+def _counting(
+    checkpoints: Iterable[asyncpg.Record], arrivals: Iterable[asyncpg.Record]
+) -> dict[tuple[int, str], tuple[Checkpoint, object]]:
+    """Return each publisher's newest checkpoint that arrived, or was overtaken, on all its routes."""
+    reached: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
+    for row in arrivals:
+        reached[row["workspace"], row["publisher"]][row["route"]] = row["number"]
+    newest: dict[tuple[int, str], tuple[Checkpoint, object]] = {}
+    for row in checkpoints:  # by number
+        key = (row["workspace"], row["publisher"])
+        checkpoint = Checkpoint.model_validate_json(row["body"])
+        if all(
+            reached[key].get(route, -1) >= checkpoint.number for route in routes(checkpoint.routes)
+        ):
+            newest[key] = (checkpoint, row["arrived"])
+    return newest
+
+
+def routes(named: Iterable[Route]) -> list[str]:
+    """Return the routes by which a checkpoint must arrive, each partition on its own."""
+    found: list[str] = []
+    for route in named:
+        if route.topic is None:
+            found.append(route.door)
+        else:
+            found += [f"{route.door}/{route.topic}/{part}" for part in range(route.partitions or 0)]
+    return found
+
+
+async def _fold(connection: Connection, rows: list[asyncpg.Record]) -> None:
+    by_epoch: dict[Account, list[asyncpg.Record]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row["id"]):
+        by_epoch[row["workspace"], row["publisher"], row["epoch"]].append(row)
+    for account, group in by_epoch.items():
+        epoch = await load_epoch(connection, account)
+        for row in group:
+            epoch.settle(row["door"], row["outcome"], row["first"], row["numbers"], row["delays"])
+        await _save(connection, account, epoch)
+
+
+async def load_epoch(connection: Connection, account: Account) -> _Epoch:
+    """Return what is known of an epoch."""
+    row = await connection.fetchrow(_SQL["epoch"], *account)
+    parts = await connection.fetch(_SQL["blocks"], *account)
+    partial = {part["block"]: int.from_bytes(part["numbers"], "little") for part in parts}
+    if row is None:
+        return _Epoch(NumberSet(), None, None)
+    return _Epoch(NumberSet(inclusive(row["settled"]), partial), row["lowest"], row["highest"])
+
+
+async def _save(connection: Connection, account: Account, epoch: _Epoch) -> None:
+    full = _ranges(epoch.numbers.full())
+    await connection.execute(_SQL["save_epoch"], *account, full, epoch.lowest, epoch.highest)
+    partial = epoch.numbers.partial()
+    await connection.executemany(
+        _SQL["save_block"],
+        [
+            (*account, block, _bytes(partial[block]))
+            for block in sorted(epoch.numbers.changed & partial.keys())
+        ],
+    )
+    await connection.execute(
+        _SQL["drop_blocks"], *account, sorted(epoch.numbers.changed - partial.keys())
+    )
+    await connection.executemany(
+        _SQL["add_counts"],
+        [
+            (*account, door, outcome, count.settled, count.redelivered, count.delays)
+            for (door, outcome), count in sorted(epoch.counts.items())
+        ],
+    )
+
+
+def _bytes(bits: int) -> bytes:
+    return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+
+
+def _ranges(ranges: Iterable[Range]) -> list[asyncpg.Range[int]]:
+    return [asyncpg.Range(low, high, upper_inc=True) for low, high in ranges]
+
+
+def inclusive(ranges: Iterable[asyncpg.Range[int]]) -> list[Range]:
+    """Return Postgres' half-open ranges as inclusive ones."""
+    return [
+        (found.lower, found.upper - 1)
+        for found in ranges
+        if found.lower is not None and found.upper is not None
+    ]
+
+
+class Compactor:
+    """Compacts at an interval (s) until asked to stop; a database outage only delays it."""
+
+    def __init__(self, pool: asyncpg.Pool, interval: float = 1.0) -> None:
+        self._pool = pool
+        self._interval = interval
+
+    async def run(self, stop: Stop) -> None:
+        """Compact until `stop`."""
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            while not stopping.done():
+                try:
+                    await compact(self._pool)
+                except IngestError as error:
+                    _log.warning("compaction_failed", error=str(error))
+                await asyncio.wait([stopping], timeout=self._interval)
+        finally:
+            stopping.cancel()

@@ -1,0 +1,87 @@
+-- name: lock_ledger
+-- One process folds at a time.
+SELECT pg_advisory_xact_lock(7236003);
+
+-- name: checkpoints
+-- Checkpoints that have not been applied yet, oldest first.
+SELECT workspace, publisher, number, body, arrived FROM checkpoints ORDER BY number;
+
+-- name: arrivals
+-- How far each route of each publisher has come.
+SELECT workspace, publisher, route, number FROM checkpoint_arrivals;
+
+-- name: take_settlements
+-- Remove the oldest appended rows and return them, in no particular order.
+DELETE FROM settlements
+WHERE id IN (SELECT id FROM settlements ORDER BY id LIMIT $1)
+RETURNING id, workspace, publisher, epoch, door, outcome, first, numbers, delays;
+
+-- name: epoch
+-- What is known of an epoch's numbers.
+SELECT settled, lowest, highest FROM ledger_epochs
+WHERE workspace = $1 AND publisher = $2 AND epoch = $3;
+
+-- name: blocks
+-- The blocks of an epoch that are not full.
+SELECT block, numbers FROM ledger_blocks
+WHERE workspace = $1 AND publisher = $2 AND epoch = $3;
+
+-- name: save_epoch
+-- Store full blocks and bounds.
+INSERT INTO ledger_epochs AS e (workspace, publisher, epoch, settled, lowest, highest)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (workspace, publisher, epoch)
+DO UPDATE SET settled = excluded.settled, lowest = excluded.lowest, highest = excluded.highest;
+
+-- name: save_block
+-- Store the bitmap of a block that is not full.
+INSERT INTO ledger_blocks (workspace, publisher, epoch, block, numbers) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (workspace, publisher, epoch, block) DO UPDATE SET numbers = excluded.numbers;
+
+-- name: drop_blocks
+-- Blocks that became full are in the epoch's ranges now.
+DELETE FROM ledger_blocks
+WHERE workspace = $1 AND publisher = $2 AND epoch = $3 AND block = ANY ($4::int8[]);
+
+-- name: add_counts
+-- Add first settlements, copies and delays to an account.
+INSERT INTO ledger_counts AS c (
+    workspace, publisher, epoch, door, outcome, settled, redelivered, delays
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (workspace, publisher, epoch, door, outcome) DO UPDATE SET
+    settled = c.settled + excluded.settled,
+    redelivered = c.redelivered + excluded.redelivered,
+    delays = (
+        SELECT array_agg(a + b ORDER BY i)
+        FROM unnest(c.delays, excluded.delays) WITH ORDINALITY AS d (a, b, i)
+    );
+
+-- name: report_epoch
+-- What a checkpoint that counts says of an epoch.
+INSERT INTO ledger_epochs AS e (workspace, publisher, epoch, first, head, pending, closed, reported)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (workspace, publisher, epoch) DO UPDATE SET
+    first = excluded.first, head = excluded.head, pending = excluded.pending,
+    closed = excluded.closed, reported = excluded.reported;
+
+-- name: forget_checkpoints
+-- Checkpoints up to this number have been applied or overtaken.
+DELETE FROM checkpoints WHERE workspace = $1 AND publisher = $2 AND number <= $3;
+
+-- name: accounts
+-- Epochs of a workspace, with whether their publisher still reports.
+SELECT e.publisher, e.epoch, e.lowest, e.highest, e.first, e.head, e.pending, e.closed, e.reported,
+    now() - max(e.reported) OVER (PARTITION BY e.publisher) AS silence
+FROM ledger_epochs e JOIN workspaces w ON w.id = e.workspace
+WHERE w.name = $1
+ORDER BY e.publisher, e.epoch;
+
+-- name: counts
+-- Counts of a workspace by publisher, epoch, door and outcome.
+SELECT c.publisher, c.epoch, c.door, c.outcome, c.settled, c.redelivered
+FROM ledger_counts c JOIN workspaces w ON w.id = c.workspace
+WHERE w.name = $1;
+
+-- name: workspace
+-- The number of a workspace.
+SELECT id FROM workspaces WHERE name = $1;

@@ -1,0 +1,156 @@
+"""The middle of the handler's transaction: read, decide, write, for as many items as survive."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import islice
+from typing import TypeAlias
+
+from core_ingest.decide import decide, lookups
+from core_ingest.errors import DataRefused
+from core_ingest.item import WHOLE, Item, conclude, origin
+from core_ingest.ledger.settlements import Settlements
+from core_ingest.outcome import OutcomeKind
+from core_ingest.prepared import Prepared
+from core_ingest.store.transaction import Transaction
+from ingress_contracts.control import Checkpoint, Connection, Undeliverable
+
+Step: TypeAlias = Callable[[str], Awaitable[None]]
+"""Called between the steps of a transaction with the name of the step just done."""
+
+
+class Persistence:
+    """Stores items in an open transaction that holds the locks of all their assets."""
+
+    def __init__(self, transaction: Transaction, prepared: Prepared, now: int, step: Step) -> None:
+        self._transaction = transaction
+        self._prepared = prepared
+        self._now = now
+        self._step = step
+
+    async def store_survivors(self, items: Sequence[Item]) -> None:
+        """Store items, bisecting down to the ones that the database refuses: dead letters, alone."""
+        try:
+            async with self._transaction.savepoint():
+                await self.store(items)
+        except DataRefused as error:
+            if len(items) > 1:
+                middle = len(items) // 2
+                await self.store_survivors(items[:middle])
+                await self.store_survivors(items[middle:])
+            else:
+                items[0].dead_letter("refused_by_database", f"SQLSTATE {error.sqlstate}: {error}")
+                await self.store(items)
+
+    async def store(self, items: Sequence[Item]) -> None:
+        """Decide and write: history, latest, revisions, control messages, dead letters, ledger."""
+        transaction = self._transaction
+        candidates = self._prepared.candidates(items)
+        marks = await transaction.marks({candidate.key for candidate in candidates})
+        stored = await transaction.stored(lookups(candidates, marks))
+        await self._step("read")
+        decision = decide(candidates, marks, stored, self._prepared.skew)
+        await transaction.append_history(decision.facts)
+        await self._step("history")
+        await transaction.raise_latest(decision.raised)
+        await self._step("latest")
+        await transaction.raise_revisions({key[:2] for key in decision.raised})
+        # The outbox and the arrival summaries of `core_events` belong here, under the asset locks.
+        verdicts = iter(decision.verdicts)
+        for item in items:
+            if item.readings:
+                conclude(item, list(islice(verdicts, item.candidates)))
+        await self._write_control(items)
+        await self._write_dead_letters(items)
+        await transaction.append_settlements(self._settled(items).rows())
+        await self._step("written")
+
+    async def _write_control(self, items: Sequence[Item]) -> None:
+        """Store connection events and checkpoints."""
+        events = []
+        for item in items:
+            envelope, body = item.envelope, item.control
+            if isinstance(body, Connection):
+                events.append(
+                    (
+                        self._workspace(item),
+                        envelope.publisherid,
+                        envelope.publisherepoch,
+                        envelope.sequence,
+                        envelope.provider or "",
+                        body.stream,
+                        body.state.value,
+                        body.at,
+                        envelope.receivedtime,
+                        body.reason,
+                    )
+                )
+            elif isinstance(body, Checkpoint):
+                await self._write_checkpoint(item, body)
+        await self._transaction.write("add_connection_events", events)
+
+    async def _write_checkpoint(self, item: Item, body: Checkpoint) -> None:
+        key = (self._workspace(item), item.envelope.publisherid)
+        route = item.door.value
+        await self._transaction.execute("add_checkpoint", *key, body.number, body.model_dump_json())
+        await self._transaction.execute("arrive_checkpoint", *key, route, body.number)
+
+    async def _write_dead_letters(self, items: Sequence[Item]) -> None:
+        rows: list[tuple[object, ...]] = []
+        for item in items:
+            if item.dead_letters:
+                rows += self._dead_letters(item)
+            elif isinstance(item.control, Undeliverable):
+                rows.append(self._undeliverable(item, item.control))
+        await self._transaction.write("add_dead_letters", rows)
+
+    def _dead_letters(self, item: Item) -> Iterator[tuple[object, ...]]:
+        key = (self._workspace(item), item.origin)
+        rest = (item.door.value, item.attributes(), item.envelope.data)
+        for letter in item.dead_letters:
+            yield (*key, letter.index, letter.reason, _storable(letter.detail), *rest)
+
+    def _undeliverable(self, item: Item, body: Undeliverable) -> tuple[object, ...]:
+        """Return the dead letter of the record that the message reports on: its data are gone."""
+        target = origin(item.envelope.publisherid, body.epoch, body.sequence)
+        detail = _storable(f"{body.size} bytes; {body.detail}")
+        key = (self._workspace(item), target, WHOLE)
+        return (*key, body.reason, detail, item.door.value, item.attributes(), b"")
+
+    def _settled(self, items: Sequence[Item]) -> Settlements:
+        """Gather the numbers that these items settle: their own, and those they report on."""
+        settlements = Settlements(self._now)
+        for item in items:
+            envelope = item.envelope
+            workspace, publisher = self._workspace(item), envelope.publisherid
+            if envelope.publisherepoch is not None and envelope.sequence is not None:
+                outcome = OutcomeKind.CONTROL if item.is_control else item.concluded.kind
+                settlements.settle(
+                    workspace,
+                    publisher,
+                    envelope.publisherepoch,
+                    item.door,
+                    outcome,
+                    envelope.sequence,
+                    item.received,
+                )
+            if isinstance(item.control, Undeliverable):
+                settlements.settle(
+                    workspace,
+                    publisher,
+                    item.control.epoch,
+                    item.door,
+                    OutcomeKind.DEAD_LETTERED,
+                    item.control.sequence,
+                    item.received,
+                )
+            elif isinstance(item.control, Checkpoint):
+                for epoch in item.control.epochs:
+                    settlements.drop(workspace, publisher, epoch.epoch, item.door, epoch.dropped)
+        return settlements
+
+    def _workspace(self, item: Item) -> int:
+        return self._prepared.workspaces[item.envelope.workspaceid]
+
+
+def _storable(detail: str) -> str:
+    """Return a text for people as Postgres can hold it."""
+    return detail.replace("\x00", "\ufffd").encode(errors="replace").decode()

@@ -1,0 +1,129 @@
+"""ViriCiti: one datapoint a frame, `{"type", "payload": {"vid", "label", "value", "time"}}`.
+
+`time` is in epoch milliseconds; gps is the text `lat|lon`; null as a value means absent. Frames of
+types acl and error speak of the connection and hold no readings.
+"""
+
+import json
+from decimal import Decimal
+from math import floor
+from typing import Any
+
+from core_ingest.reading import (
+    EARLIEST,
+    LATEST,
+    Interpretation,
+    Position,
+    Reading,
+    Rejected,
+    Uninterpretable,
+    Unstorable,
+    Value,
+    number,
+    text,
+)
+from core_ingest.signals.labels import LABELS, Label, uncatalogued
+
+PROVIDER = "viriciti"
+_LABELS = LABELS[PROVIDER]
+_POSITION = "Vehicle.CurrentLocation"
+_SILENT_TYPES = frozenset({"acl", "error"})
+_MAX_NAME = 256
+
+
+def interpret(data: bytes) -> Interpretation:
+    """Return the readings of one frame: one, or none for acl, error and null values."""
+    try:
+        frame = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Uninterpretable("not_json", str(error)[:200]) from None
+    if not isinstance(frame, dict):
+        raise Uninterpretable("not_an_object", f"the frame is a JSON {type(frame).__name__}")
+    payload = frame.get("payload")
+    if frame.get("type") != "vehicles":
+        return _without_readings(frame.get("type"))
+    if not isinstance(payload, dict):
+        raise Uninterpretable("no_payload", "the frame has no object as payload")
+    vid = _name(payload, "vid")
+    label = _name(payload, "label")
+    return Interpretation(PROVIDER, vid, _readings(data, payload, label))
+
+
+def _without_readings(kind: Any) -> Interpretation:
+    if kind in _SILENT_TYPES:
+        return Interpretation(PROVIDER, "", [])
+    raise Uninterpretable("unsupported_type", f"frames of type {kind!s:.40} are not interpreted")
+
+
+def _name(payload: dict[str, Any], key: str) -> str:
+    name = payload.get(key)
+    if isinstance(name, str) and 0 < len(name) <= _MAX_NAME and name.isprintable():
+        return name
+    raise Uninterpretable(
+        f"no_{key}", f"payload.{key} must be a text of 1 to 256 printable characters"
+    )
+
+
+def _readings(data: bytes, payload: dict[str, Any], label: str) -> list[Reading | Rejected]:
+    value = payload.get("value")
+    if value is None:
+        return []
+    known = _LABELS.get(label)
+    try:
+        observed = _observed(data, payload.get("time"))
+        kept = _catalogued(data, value, known) if known else _uncatalogued(value)
+    except Unstorable as error:
+        return [Rejected(*error.args)]
+    return [Reading(known.signal if known else uncatalogued(PROVIDER, label), observed, kept)]
+
+
+def _observed(data: bytes, time: Any) -> int:
+    """Return `time` (ms) in µs, floored."""
+    if type(time) is int:
+        observed = time * 1000
+    elif type(time) is float:
+        observed = _exact_floor(_exactly(data)["payload"]["time"])
+    else:
+        raise Unstorable("no_time", "payload.time must be a number of milliseconds since 1970")
+    if not EARLIEST <= observed <= LATEST:
+        raise Unstorable("time_out_of_range", f"{time!s:.40} ms lies outside of years 1 to 9999")
+    return observed
+
+
+def _exact_floor(time: Decimal) -> int:
+    if not time.is_finite() or abs(time) > LATEST:
+        return LATEST + 1
+    return floor(time * 1000)
+
+
+def _catalogued(data: bytes, value: Any, label: Label) -> Value:
+    if label.signal == _POSITION:
+        return _position(value)
+    if type(value) is not float and type(value) is not int:
+        raise Unstorable("not_a_number", f"{value!s:.40} is no number")
+    if label.factor is None:
+        return number(value)
+    return number(_exactly(data)["payload"]["value"], label.factor)
+
+
+def _exactly(data: bytes) -> Any:
+    """Parse again with every digit kept; only what is converted, or rare, needs it."""
+    return json.loads(data, parse_float=Decimal)
+
+
+def _position(value: Any) -> Position:
+    # Python reads 1_0 as ten; no provider means that.
+    plain = isinstance(value, str) and "_" not in value
+    latitude, _, longitude = value.partition("|") if plain else ("", "", "")
+    try:
+        return number(float(latitude)), number(float(longitude))
+    except (ValueError, Unstorable):
+        raise Unstorable("not_a_position", f"{value!s:.80} is not of the form lat|lon") from None
+
+
+def _uncatalogued(value: Any) -> Value:
+    if isinstance(value, bool | int | float):
+        return number(value)
+    if isinstance(value, str):
+        return text(value)
+    raise Unstorable("unsupported_value", f"a JSON {type(value).__name__} is no number or text")

@@ -1,0 +1,1 @@
+"""What signals mean: COVESA VSS paths, units, plausible ranges, deadbands, providers' labels."""

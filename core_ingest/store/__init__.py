@@ -1,0 +1,1 @@
+"""The store: migrations, named SQL, and the thin shell that runs it on asyncpg."""

@@ -1,0 +1,138 @@
+-- name: limits
+-- The database's clock (µs) and the skew (s): on these all processes agree.
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8 AS now, skew_seconds
+FROM ingest_limits;
+
+-- name: lock_assets
+-- Lock the batch's assets in key order, before anything of theirs is read.
+SELECT count(*) FROM (
+    SELECT a.id
+    FROM unnest($1::int4[], $2::int4[]) AS k (workspace, id)
+    JOIN assets a ON a.workspace = k.workspace AND a.id = k.id
+    ORDER BY a.workspace, a.id
+    FOR NO KEY UPDATE OF a
+) AS locked;
+
+-- name: marks
+-- The newest facts of the batch's signals.
+SELECT
+    k.workspace, k.asset, k.signal,
+    (extract(epoch FROM l.observed) * 1000000)::int8 AS observed,
+    (extract(epoch FROM l.received) * 1000000)::int8 AS received,
+    l.num, l.lon, l.text, l.quality, l.significant_num, l.significant_lon, l.significant_text
+FROM unnest($1::int4[], $2::int4[], $3::int4[]) AS k (workspace, asset, signal)
+CROSS JOIN LATERAL (
+    SELECT * FROM latest
+    WHERE workspace = k.workspace AND asset = k.asset AND signal = k.signal
+    OFFSET 0
+) AS l;
+
+-- name: stored
+-- The facts at given instants. The lateral keeps this on the index at every batch size.
+SELECT k.workspace, k.asset, k.signal, k.observed, h.num, h.lon, h.text
+FROM unnest($1::int4[], $2::int4[], $3::int4[], $4::int8[]) AS k (workspace, asset, signal, observed)
+CROSS JOIN LATERAL (
+    SELECT num, lon, text FROM history
+    WHERE workspace = k.workspace AND asset = k.asset AND signal = k.signal
+      AND observed = 'epoch'::timestamptz
+        + (k.observed / 1000000) * interval '1 second'
+        + (k.observed % 1000000) * interval '1 microsecond'
+    OFFSET 0
+) AS h;
+
+-- name: append_history
+-- Add facts, sorted by their full key; the key is what makes a repeated fact one.
+INSERT INTO history (workspace, asset, signal, observed, received, num, lon, quality, text)
+SELECT
+    workspace, asset, signal,
+    'epoch'::timestamptz
+        + (observed / 1000000) * interval '1 second' + (observed % 1000000) * interval '1 microsecond',
+    'epoch'::timestamptz + received * interval '1 microsecond',
+    num, lon, quality, text
+FROM unnest(
+    $1::int4[], $2::int4[], $3::int4[], $4::int8[], $5::int8[],
+    $6::float8[], $7::float8[], $8::int2[], $9::text[]
+) AS f (workspace, asset, signal, observed, received, num, lon, quality, text)
+ORDER BY workspace, asset, signal, observed, num, lon, text
+ON CONFLICT DO NOTHING;
+
+-- name: raise_latest
+-- One row a key, updated only where the new fact is greater by (observed, value).
+INSERT INTO latest AS l (
+    workspace, asset, signal, observed, received, num, lon, quality, text,
+    significant_num, significant_lon, significant_text
+)
+SELECT
+    workspace, asset, signal,
+    'epoch'::timestamptz
+        + (observed / 1000000) * interval '1 second' + (observed % 1000000) * interval '1 microsecond',
+    'epoch'::timestamptz + received * interval '1 microsecond',
+    num, lon, quality, text, significant_num, significant_lon, significant_text
+FROM unnest(
+    $1::int4[], $2::int4[], $3::int4[], $4::int8[], $5::int8[], $6::float8[], $7::float8[],
+    $8::int2[], $9::text[], $10::float8[], $11::float8[], $12::text[]
+) AS f (
+    workspace, asset, signal, observed, received, num, lon,
+    quality, text, significant_num, significant_lon, significant_text
+)
+ORDER BY workspace, asset, signal
+ON CONFLICT (workspace, asset, signal) DO UPDATE SET
+    observed = excluded.observed, received = excluded.received,
+    num = excluded.num, lon = excluded.lon, quality = excluded.quality, text = excluded.text,
+    significant_num = excluded.significant_num, significant_lon = excluded.significant_lon,
+    significant_text = excluded.significant_text
+WHERE (
+    l.observed,
+    CASE WHEN l.lon <> 'NaN' THEN 2 WHEN l.num = 'NaN' THEN 1 ELSE 0 END,
+    l.num, l.lon, l.text
+) < (
+    excluded.observed,
+    CASE WHEN excluded.lon <> 'NaN' THEN 2 WHEN excluded.num = 'NaN' THEN 1 ELSE 0 END,
+    excluded.num, excluded.lon, excluded.text
+);
+
+-- name: raise_revisions
+-- Count one more change of these assets.
+UPDATE assets AS a SET revision = a.revision + 1
+FROM unnest($1::int4[], $2::int4[]) AS k (workspace, id)
+WHERE a.workspace = k.workspace AND a.id = k.id;
+
+-- name: add_connection_events
+-- A stream connected, subscribed or disconnected.
+INSERT INTO connection_events (
+    workspace, publisher, epoch, sequence, provider, stream, state, at, received, reason
+)
+SELECT * FROM unnest(
+    $1::int4[], $2::text[], $3::uuid[], $4::int8[], $5::text[],
+    $6::text[], $7::text[], $8::timestamptz[], $9::timestamptz[], $10::text[]
+) AS e (workspace, publisher, epoch, sequence, provider, stream, state, at, received, reason)
+ORDER BY workspace, publisher, epoch, sequence
+ON CONFLICT DO NOTHING;
+
+-- name: add_dead_letters
+-- What could not become facts, whole, with its reason.
+INSERT INTO dead_letters (workspace, origin, index, reason, detail, door, attributes, data)
+SELECT * FROM unnest(
+    $1::int4[], $2::text[], $3::int4[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::bytea[]
+) AS d (workspace, origin, index, reason, detail, door, attributes, data)
+ORDER BY workspace, origin, index
+ON CONFLICT DO NOTHING;
+
+-- name: append_settlements
+-- Numbers that this transaction settles. Appended only: a row that all batches updated would queue them.
+INSERT INTO settlements (workspace, publisher, epoch, door, outcome, first, numbers, delays)
+SELECT workspace, publisher, epoch, door, outcome, first, numbers, delays::int4[]
+FROM unnest(
+    $1::int4[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::int8[], $7::bytea[], $8::text[]
+) AS s (workspace, publisher, epoch, door, outcome, first, numbers, delays);
+
+-- name: add_checkpoint
+-- A publisher's checkpoint, kept until it counts.
+INSERT INTO checkpoints (workspace, publisher, number, body) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING;
+
+-- name: arrive_checkpoint
+-- By this route everything before this number has arrived.
+INSERT INTO checkpoint_arrivals AS a (workspace, publisher, route, number) VALUES ($1, $2, $3, $4)
+ON CONFLICT (workspace, publisher, route)
+DO UPDATE SET number = excluded.number, arrived = now() WHERE a.number < excluded.number;
