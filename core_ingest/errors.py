@@ -14,6 +14,9 @@ from contextlib import contextmanager
 import asyncpg
 
 
+UNIQUE_VIOLATION = "23505"
+
+
 class IngestError(Exception):
     """Base of all errors that the handler raises: the batch was not committed."""
 

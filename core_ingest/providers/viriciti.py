@@ -9,6 +9,8 @@ from decimal import Decimal
 from math import floor
 from typing import Any
 
+from pydantic_core import from_json
+
 from core_ingest.reading import (
     EARLIEST,
     LATEST,
@@ -34,8 +36,8 @@ _MAX_NAME = 256
 def interpret(data: bytes) -> Interpretation:
     """Return the readings of one frame: one, or none for acl, error and null values."""
     try:
-        frame = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        frame = from_json(data)
+    except ValueError as error:
         raise Uninterpretable("not_json", str(error)[:200]) from None
     if not isinstance(frame, dict):
         raise Uninterpretable("not_an_object", f"the frame is a JSON {type(frame).__name__}")

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 from core_ingest.decide import Candidate, Instant, Key, Mark
-from core_ingest.errors import translated
+from core_ingest.errors import UNIQUE_VIOLATION, Contention, DataRefused, translated
 from core_ingest.ledger.settlements import Settlement
-from core_ingest.reading import Value, columns, of_columns
+from core_ingest.reading import Value, columns, instant, of_columns, order
 from core_ingest.store.database import Connection
 from core_ingest.store.queries import load
 
@@ -15,6 +15,11 @@ _SQL = load("core_ingest.store", "sql/ingest.sql")
 
 AssetKey: TypeAlias = tuple[int, int]
 """Workspace and asset, as the database numbers them."""
+
+
+_HISTORY = (
+    "workspace", "asset", "signal", "observed", "received", "quality", "num", "lon", "text",
+)  # fmt: skip
 
 
 class Transaction:
@@ -68,22 +73,27 @@ class Transaction:
         return found
 
     async def append_history(self, facts: Sequence[Candidate]) -> None:
-        """Add facts; the statement sorts them by their full key."""
+        """Add facts, sorted by their full key, by COPY: half the cost of an insert.
+
+        Under the locks of their assets none of them can be there. Should one be, because somebody
+        wrote past the locks, the key refuses the batch and a repetition finds it (Contention).
+        """
         if not facts:
             return
-        keys = [fact.key for fact in facts]
-        nums, lons, texts = zip(*(columns(fact.value) for fact in facts), strict=True)
-        with translated():
-            await self.connection.execute(
-                _SQL["append_history"],
-                *_transposed(keys, 3),
-                [fact.observed for fact in facts],
-                [fact.received for fact in facts],
-                nums,
-                lons,
-                [fact.quality for fact in facts],
-                texts,
-            )
+        rows = [
+            (*fact.key, instant(fact.observed), instant(fact.received), fact.quality)
+            + columns(fact.value)
+            for fact in sorted(facts, key=_full_key)
+        ]
+        try:
+            with translated():
+                await self.connection.copy_records_to_table(
+                    "history", records=rows, columns=_HISTORY
+                )
+        except DataRefused as error:
+            if error.sqlstate == UNIQUE_VIOLATION:
+                raise Contention(str(error)) from error
+            raise
 
     async def raise_latest(self, raised: dict[Key, Mark]) -> None:
         """Store new maxima; the statement sorts them by key."""
@@ -145,3 +155,7 @@ class Transaction:
 
 def _transposed(rows: Sequence[tuple[object, ...]], width: int) -> list[Sequence[object]]:
     return list(zip(*rows, strict=True)) if rows else [[] for _ in range(width)]
+
+
+def _full_key(fact: Candidate) -> tuple[object, ...]:
+    return fact.key, fact.observed, order(fact.value)

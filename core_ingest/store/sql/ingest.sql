@@ -40,22 +40,6 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS h;
 
--- name: append_history
--- Add facts, sorted by their full key; the key is what makes a repeated fact one.
-INSERT INTO history (workspace, asset, signal, observed, received, num, lon, quality, text)
-SELECT
-    workspace, asset, signal,
-    'epoch'::timestamptz
-        + (observed / 1000000) * interval '1 second' + (observed % 1000000) * interval '1 microsecond',
-    'epoch'::timestamptz + received * interval '1 microsecond',
-    num, lon, quality, text
-FROM unnest(
-    $1::int4[], $2::int4[], $3::int4[], $4::int8[], $5::int8[],
-    $6::float8[], $7::float8[], $8::int2[], $9::text[]
-) AS f (workspace, asset, signal, observed, received, num, lon, quality, text)
-ORDER BY workspace, asset, signal, observed, num, lon, text
-ON CONFLICT DO NOTHING;
-
 -- name: raise_latest
 -- One row a key, updated only where the new fact is greater by (observed, value).
 INSERT INTO latest AS l (
