@@ -13,7 +13,6 @@ from contextlib import contextmanager
 
 import asyncpg
 
-
 UNIQUE_VIOLATION = "23505"
 
 

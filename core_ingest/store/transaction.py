@@ -81,8 +81,13 @@ class Transaction:
         if not facts:
             return
         rows = [
-            (*fact.key, instant(fact.observed), instant(fact.received), fact.quality)
-            + columns(fact.value)
+            (
+                *fact.key,
+                instant(fact.observed),
+                instant(fact.received),
+                fact.quality,
+                *columns(fact.value),
+            )
             for fact in sorted(facts, key=_full_key)
         ]
         try:
