@@ -1,8 +1,12 @@
 """`telematics.canonical.update.v1`: readings that somebody else has interpreted already."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingress_contracts.fields import Instant, Provider, Text
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Position(BaseModel):
@@ -10,8 +14,8 @@ class Position(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    latitude: float = Field(ge=-90, le=90, allow_inf_nan=False)
-    longitude: float = Field(ge=-180, le=180, allow_inf_nan=False)
+    latitude: Number = Field(ge=-90, le=90)
+    longitude: Number = Field(ge=-180, le=180)
 
 
 class CanonicalReading(BaseModel):
@@ -24,7 +28,7 @@ class CanonicalReading(BaseModel):
 
     signal: Text
     observed: Instant
-    value: float | Text | Position = Field(union_mode="smart")
+    value: Number | Text | Position = Field(union_mode="smart")
 
 
 class CanonicalUpdate(BaseModel):

@@ -17,9 +17,11 @@ def content_id(
     """Return the UUIDv8 (RFC 9562) of a message.
 
     The first 16 bytes of SHA-256 over the parts `type_`, `provider`, `workspace` (UTF-8) and
-    `data`, each after its length as 4 bytes, big-endian. `occurrence` is (publisher, epoch,
-    sequence) and belongs to messages that have no timestamp of their own (acl, error, control):
-    equal bytes are separate occurrences there, so its three parts (as text) join the digest.
+    `data`, each after its length as 4 bytes, big-endian. A message of no provider has "" there.
+
+    `occurrence` is (publisher, epoch, sequence) and belongs to messages that have no timestamp of
+    their own (acl, error, control): equal bytes are separate occurrences there, so its three parts
+    (as text) join the digest.
 
     The id ties copies together (a retry, a second owner, another transport). It is never a guard.
     """

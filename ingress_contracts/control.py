@@ -1,12 +1,12 @@
 """Control messages: what a publisher says of itself and of its numbers."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ingress_contracts.fields import Instant, Name, Sequence, Text
+from ingress_contracts.fields import Detail, Instant, Name, Sequence, Text
 
 Range = Annotated[
     tuple[Sequence, Sequence], Field(description="First and last number, both inclusive.")
@@ -44,7 +44,7 @@ class Undeliverable(BaseModel):
     epoch: UUID
     sequence: Sequence
     reason: Text
-    detail: str = Field(default="", max_length=2_000)
+    detail: Detail = ""
     size: int = Field(ge=0)
     subject: Text | None = None
 
@@ -67,7 +67,9 @@ class CheckpointEpoch(BaseModel):
     closed: bool = False
 
     @model_validator(mode="after")
-    def _ranges_rise_within_the_epoch(self) -> "CheckpointEpoch":
+    def _ranges_rise_within_the_epoch(self) -> Self:
+        if self.head < self.first - 1:
+            raise ValueError(f"head {self.head} lies before first - 1 = {self.first - 1}")
         for ranges in (self.pending, self.dropped):
             previous = self.first - 1
             for low, high in ranges:
@@ -84,9 +86,15 @@ class Route(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    door: Annotated[str, Field(pattern="^(http|kafka)$")]
+    door: Literal["http", "kafka"]
     topic: Text | None = None
     partitions: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _a_topic_belongs_to_kafka(self) -> Self:
+        if (self.topic is None, self.partitions is None) != (self.door == "http",) * 2:
+            raise ValueError("kafka needs topic and partitions, http takes neither")
+        return self
 
 
 class Checkpoint(BaseModel):

@@ -1,14 +1,22 @@
 """Envelope v1: a CloudEvents 1.0 event with the extensions of this project."""
 
-from typing import Annotated
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingress_contracts.fields import Instant, Name, Provider, Sequence, Text
+from ingress_contracts.fields import (
+    Instant,
+    MediaType,
+    Name,
+    Provider,
+    Text,
+    TraceParent,
+    WireSequence,
+)
 
 MAX_DATA_BYTES = 524_288
-SPEC_VERSION = "1.0"
+SPEC_VERSION: Final = "1.0"
 JSON = "application/json"
 
 
@@ -23,16 +31,25 @@ class Envelope(BaseModel):
     (`publisherid`, `publisherepoch`, `sequence`) is the origin under which a numbered message is
     accounted for; `sequence` is a decimal string on the wire, since CloudEvents integers have 32
     bits.
+
+    In JSON, `data` travels as `data_base64` (CloudEvents JSON format 3.1.1).
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", val_json_bytes="base64")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        val_json_bytes="base64",
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
 
+    specversion: Literal["1.0"] = SPEC_VERSION
     id: Text
     source: Text
     type: Text
     subject: Text | None = None
     time: Instant | None = None
-    datacontenttype: Text | None = None
+    datacontenttype: MediaType | None = None
     dataschema: Text | None = None
     provider: Provider | None = None
     workspaceid: Name
@@ -40,7 +57,7 @@ class Envelope(BaseModel):
     partitionkey: Text | None = None
     publisherid: Name
     publisherepoch: UUID | None = None
-    sequence: Sequence | None = None
-    leaseepoch: Sequence | None = None
-    traceparent: Annotated[str, Field(max_length=64)] | None = None
-    data: Annotated[bytes, Field(max_length=MAX_DATA_BYTES)] = b""
+    sequence: WireSequence | None = None
+    leaseepoch: WireSequence | None = None
+    traceparent: TraceParent | None = None
+    data: Annotated[bytes, Field(max_length=MAX_DATA_BYTES, validation_alias="data_base64")] = b""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 from pydantic import BaseModel
 
@@ -30,6 +31,9 @@ class Role(StrEnum):
     CONTROL = "control"
 
 
+Body: TypeAlias = type[BaseModel]  # named out here, since Kind has a field called type
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One major version of one family of messages.
@@ -42,7 +46,7 @@ class Kind:
     type: str
     role: Role
     numbered: bool
-    body: type[BaseModel] | None
+    body: Body | None
     upcast: Callable[[bytes], bytes] | None = None
 
     @property
@@ -71,6 +75,7 @@ class KindRegistry:
     def __init__(self, kinds: tuple[Kind, ...] = ()) -> None:
         self._kinds: dict[str, Kind] = {}
         self._newest: dict[str, int] = {}
+        self._current: dict[str, Kind] = {}
         for kind in kinds:
             self.register(kind)
 
@@ -82,11 +87,19 @@ class KindRegistry:
             raise ValueError(f"{kind.type!r} is registered already")
         newest = self._newest.get(kind.family)
         if newest is not None and (kind.major != newest + 1 or kind.upcast is None):
-            raise ValueError(
-                f"{kind.type!r} must follow v{newest} and bring an upcast from it"
-            )
+            raise ValueError(f"{kind.type!r} must follow v{newest} and bring an upcast from it")
         self._kinds[kind.type] = kind
         self._newest[kind.family] = kind.major
+        self._current.pop(f"{kind.family}.v{newest}", None)
+        self._current[kind.type] = kind
+
+    def needs_origin(self, type_: str) -> bool:
+        """Tell whether `type_` must carry its origin: all do, but for kinds known as unnumbered.
+
+        An unknown type is asked for it as well, since a dead letter is kept under its origin.
+        """
+        kind = self._kinds.get(type_)
+        return kind is None or kind.numbered
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._kinds.values())
@@ -103,17 +116,20 @@ class KindRegistry:
         if match is None or newest is None:
             raise UnknownKind(type_, "unknown_type", f"known: {', '.join(sorted(self._kinds))}")
         if kind is None and int(match["major"]) > newest:
-            raise UnknownKind(type_, "unknown_version", f"upgrade core, which reads up to v{newest}")
+            raise UnknownKind(
+                type_, "unknown_version", f"upgrade core, which reads up to v{newest}"
+            )
         if kind is None or kind.major < newest - 1:
             raise UnknownKind(type_, "retired_version", f"send v{newest} or v{newest - 1}")
         return kind
 
     def upcast(self, type_: str, data: bytes) -> tuple[Kind, bytes]:
         """Return the newest kind of the family and `data` in its shape. Raises UnknownKind."""
+        current = self._current.get(type_)
+        if current is not None:
+            return current, data
         kind = self.resolve(type_)
         newest = self._newest[kind.family]
-        if kind.major == newest:
-            return kind, data
         later = self._kinds[f"{kind.family}.v{newest}"]
         if later.upcast is None:
             raise AssertionError(f"{later.type} was registered without an upcast")
