@@ -35,19 +35,24 @@ class Mark(NamedTuple):
     """The newest fact of a key, and the last value that was significant."""
 
     observed: int
-    received: int
     value: Value
-    quality: int
+    significant: Value
+
+
+class Raised(NamedTuple):
+    """The fact that became the newest of its key, and the last value that was significant."""
+
+    fact: Candidate
     significant: Value
 
 
 @dataclass(slots=True)
 class Decision:
-    """Verdicts in the order of the candidates, the facts to add, and the marks that rose."""
+    """Verdicts in the order of the candidates, the facts to add, and the newest ones by key."""
 
     verdicts: list[OutcomeKind]
     facts: list[Candidate]
-    raised: dict[Key, Mark]
+    raised: dict[Key, Raised]
 
 
 def lookups(candidates: Iterable[Candidate], marks: dict[Key, Mark]) -> set[Instant]:
@@ -75,7 +80,7 @@ def decide(
     newest = dict(marks)
     instants = {at: list(values) for at, values in stored.items()}
     for candidate in candidates:
-        key, observed, received, value, quality, signal = candidate
+        key, observed, received, value, _, signal = candidate
         mark = newest.get(key)
         at = (*key, observed)
         if mark is None or observed > mark.observed:
@@ -87,7 +92,8 @@ def decide(
             if mark is not None and signal.insignificant(value, mark.significant):
                 verdict = OutcomeKind.UNCHANGED
                 significant = mark.significant
-            newest[key] = raised[key] = Mark(observed, received, value, quality, significant)
+            newest[key] = Mark(observed, value, significant)
+            raised[key] = Raised(candidate, significant)
             instants[at] = [value]
         else:
             values = instants.setdefault(at, [])
@@ -102,14 +108,10 @@ def decide(
             verdict = OutcomeKind.CONFLICT if values else OutcomeKind.STALE
             values.append(value)
             if observed == mark.observed and order(value) > order(mark.value):
-                newest[key] = raised[key] = _overruled(mark, candidate)
+                small = signal.insignificant(value, mark.significant)
+                significant = mark.significant if small else value
+                newest[key] = Mark(observed, value, significant)
+                raised[key] = Raised(candidate, significant)
         verdicts.append(verdict)
         facts.append(candidate)
     return decision
-
-
-def _overruled(mark: Mark, winner: Candidate) -> Mark:
-    """Return the mark after a conflict at its instant that `winner` wins by the order of values."""
-    small = winner.signal.insignificant(winner.value, mark.significant)
-    significant = mark.significant if small else winner.value
-    return Mark(winner.observed, winner.received, winner.value, winner.quality, significant)

@@ -90,7 +90,9 @@ class Persistence:
     async def _write_checkpoint(self, item: Item, body: Checkpoint) -> None:
         key = (self._workspace(item), item.envelope.publisherid)
         route = item.door.value
-        await self._transaction.execute("add_checkpoint", *key, body.number, body.model_dump_json())
+        await self._transaction.execute(
+            "add_checkpoint", *key, route, body.number, body.model_dump_json()
+        )
         await self._transaction.execute("arrive_checkpoint", *key, route, body.number)
 
     async def _write_dead_letters(self, items: Sequence[Item]) -> None:

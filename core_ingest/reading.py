@@ -1,7 +1,7 @@
 """Readings: what an interpreter finds in a message. Instants are µs since 1970-01-01 UTC."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_05UP, Context, Decimal
 from math import isfinite, nan
 from typing import NamedTuple, TypeAlias
 
@@ -21,8 +21,11 @@ LATEST = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z."""
 MAX_TEXT_BYTES = 256
 _MICROSECOND = timedelta(microseconds=1)
-_EXACT = Context(prec=1_100, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
-"""Keeps more digits than any midpoint between two float64 has, and never raises."""
+_EXACT = Context(prec=1_100, rounding=ROUND_05UP, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+"""Keeps more digits than any midpoint between two float64 has, and never raises.
+
+What it cuts off leaves a trace in the last digit, so that float64 is rounded to only once.
+"""
 
 
 class Reading(NamedTuple):

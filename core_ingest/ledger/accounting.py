@@ -78,7 +78,7 @@ async def account(pool: asyncpg.Pool, workspace: str) -> Accounting:
             epochs = await connection.fetch(_SQL["accounts"], workspace)
             counts = await connection.fetch(_SQL["counts"], workspace)
             settled = {
-                row["epoch"]: (
+                (row["publisher"], row["epoch"]): (
                     await load_epoch(connection, (number, row["publisher"], row["epoch"]))
                 ).numbers
                 for row in epochs
@@ -89,7 +89,7 @@ async def account(pool: asyncpg.Pool, workspace: str) -> Accounting:
 def _summed(
     epochs: list[asyncpg.Record],
     counts: list[asyncpg.Record],
-    settled: dict[UUID, NumberSet],
+    settled: dict[tuple[str, UUID], NumberSet],
 ) -> Accounting:
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     for row in counts:
@@ -102,7 +102,7 @@ def _summed(
         number_of_epochs[publisher] += 1
         last = reported.get(publisher)
         reported[publisher] = max(filter(None, (last, row["reported"])), default=None)
-        totals[publisher].update(_open(row, settled[row["epoch"]]))
+        totals[publisher].update(_open(row, settled[publisher, row["epoch"]]))
     publishers = [
         PublisherAccount(
             publisher=name,

@@ -19,6 +19,7 @@ from ingress_contracts.control import Checkpoint, Route
 
 _SQL = load("core_ingest.ledger", "ledger.sql")
 _ROWS_AT_ONCE = 2_000
+_GREATEST = 2**63 - 1
 
 Account: TypeAlias = tuple[int, str, UUID]
 """Workspace, publisher and epoch."""
@@ -186,15 +187,15 @@ def _bytes(bits: int) -> bytes:
 
 
 def _ranges(ranges: Iterable[Range]) -> list[asyncpg.Range[int]]:
-    return [asyncpg.Range(low, high, upper_inc=True) for low, high in ranges]
+    # Postgres' ranges end before their upper bound, which for the greatest number is no int8.
+    return [asyncpg.Range(low, None if high == _GREATEST else high + 1) for low, high in ranges]
 
 
 def inclusive(ranges: Iterable[asyncpg.Range[int]]) -> list[Range]:
-    """Return Postgres' half-open ranges as inclusive ones."""
+    """Return Postgres' half-open ranges of numbers as inclusive ones."""
     return [
-        (found.lower, found.upper - 1)
+        (found.lower or 0, _GREATEST if found.upper is None else found.upper - 1)
         for found in ranges
-        if found.lower is not None and found.upper is not None
     ]
 
 

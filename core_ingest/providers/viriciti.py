@@ -5,7 +5,7 @@ types acl and error speak of the connection and hold no readings.
 """
 
 import json
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_FLOOR, Context, Decimal, InvalidOperation
 from math import floor
 from typing import Any
 
@@ -29,8 +29,10 @@ from core_ingest.signals.labels import LABELS, Label, uncatalogued
 PROVIDER = "viriciti"
 _LABELS = LABELS[PROVIDER]
 _POSITION = "Vehicle.CurrentLocation"
-_SILENT_TYPES = frozenset({"acl", "error"})
+_SILENT_TYPES = ("acl", "error")  # no set: a hostile type need not be hashable
 _MAX_NAME = 256
+_FLOORED = Context(prec=30, rounding=ROUND_FLOOR, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+"""Rounds down only, and keeps more digits than an instant in µs has."""
 
 
 def interpret(data: bytes) -> Interpretation:
@@ -95,7 +97,7 @@ def _observed(data: bytes, time: Any) -> int:
 def _exact_floor(time: Decimal) -> int:
     if not time.is_finite() or abs(time) > LATEST:
         return LATEST + 1
-    return floor(time * 1000)
+    return floor(_FLOORED.multiply(time, Decimal(1000)))
 
 
 def _catalogued(data: bytes, value: Any, label: Label) -> Value:
@@ -110,7 +112,14 @@ def _catalogued(data: bytes, value: Any, label: Label) -> Value:
 
 def _exactly(data: bytes) -> Any:
     """Parse again with every digit kept; only what is converted, or rare, needs it."""
-    return json.loads(data, parse_float=Decimal)
+    return json.loads(data, parse_float=_decimal, parse_constant=Decimal)
+
+
+def _decimal(digits: str) -> Decimal:
+    try:
+        return Decimal(digits)
+    except InvalidOperation:  # an exponent that no Decimal holds: zero or infinity
+        return Decimal(float(digits))
 
 
 def _position(value: Any) -> Position:

@@ -5,7 +5,7 @@ transaction would let two batches wait for each other.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -24,6 +24,7 @@ SignalName: TypeAlias = tuple[str, str]
 
 _SQL = load("core_ingest.store", "sql/identities.sql")
 _REMEMBERED = 200_000
+Name = TypeVar("Name", str, AssetName, SignalName)
 
 
 def vehicle_id(workspace: str, provider: str, external_id: str) -> UUID:
@@ -32,7 +33,11 @@ def vehicle_id(workspace: str, provider: str, external_id: str) -> UUID:
 
 
 class Identities:
-    """Looks up and creates; remembers what it found, up to 200,000 of a kind."""
+    """Looks up and creates; remembers what it found, up to 200,000 of a kind.
+
+    A mapping that was returned is only ever added to: whoever holds it may wait and read on, while
+    others make this forget.
+    """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -42,28 +47,27 @@ class Identities:
 
     def forget(self) -> None:
         """Look everything up again: the database may not be the one it was."""
-        for known in (self._workspaces, self._assets, self._signals):
-            known.clear()
+        self._workspaces, self._assets, self._signals = {}, {}, {}
 
     async def workspaces(self, names: Iterable[str]) -> Mapping[str, int]:
         """Return the numbers of workspaces, creating those that are new."""
-        _bound(self._workspaces)
-        missing = sorted(set(names) - self._workspaces.keys())
+        known = self._workspaces = _bounded(self._workspaces)
+        missing = sorted(set(names) - known.keys())
         if missing:
             with translated():
                 await self._pool.execute(_SQL["add_workspaces"], missing)
                 rows = await self._pool.fetch(_SQL["workspaces"], missing)
-            self._workspaces.update((row["name"], row["id"]) for row in rows)
-        return self._workspaces
+            known.update((row["name"], row["id"]) for row in rows)
+        return known
 
     async def assets(self, names: set[AssetName]) -> Mapping[AssetName, int]:
         """Return the numbers of assets, creating those that are new together with their vehicles."""
-        _bound(self._assets)
-        missing = names - self._assets.keys()
+        known = self._assets = _bounded(self._assets)
+        missing = names - known.keys()
         if missing:
             numbers = await self.workspaces(name[0] for name in names)
-            self._assets.update(await self._found_or_created(sorted(missing), numbers))
-        return self._assets
+            known.update(await self._found_or_created(sorted(missing), numbers))
+        return known
 
     async def _found_or_created(
         self, names: list[AssetName], numbers: Mapping[str, int]
@@ -87,10 +91,10 @@ class Identities:
 
     async def signals(self, names: set[SignalName]) -> Mapping[SignalName, int]:
         """Return the numbers of signals, creating those that are new."""
-        _bound(self._signals)
-        for name in sorted(names - self._signals.keys()):
-            self._signals[name] = await self._signal(*name)
-        return self._signals
+        known = self._signals = _bounded(self._signals)
+        for name in sorted(names - known.keys()):
+            known[name] = await self._signal(*name)
+        return known
 
     async def _signal(self, provider: str, name: str) -> int:
         former = former_names(provider, name)
@@ -105,10 +109,9 @@ class Identities:
         return int(number)
 
 
-def _bound(known: dict[AssetName, int] | dict[SignalName, int] | dict[str, int]) -> None:
+def _bounded(known: dict[Name, int]) -> dict[Name, int]:
     """Forget everything once there is too much of it: to look up again is cheap, and rare."""
-    if len(known) > _REMEMBERED:
-        known.clear()
+    return {} if len(known) > _REMEMBERED else known
 
 
 def _columns(

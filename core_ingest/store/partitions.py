@@ -2,7 +2,8 @@
 
 Attaching takes no lock that inserts would wait for. There is no DEFAULT partition, since attaching
 beside one scans it under an exclusive lock; everything before 2015 shares one partition. Months lie
-between 2015 and the edge's clock plus the skew: their number, whatever dates come, is bounded.
+between 2015 and the database's clock plus what an edge may be ahead of it: their number, whatever
+dates and edges' clocks come, is bounded.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from typing import TypeAlias
 import asyncpg
 
 from core_ingest.errors import translated
-from core_ingest.reading import instant
+from core_ingest.reading import LATEST, instant
 from core_ingest.store.queries import load
 
 Month: TypeAlias = tuple[int, int]
@@ -42,7 +43,8 @@ class Partitions:
         if missing:
             with translated():
                 self._known |= await self._there()
-                missing = [month for month in missing if month not in self._known]
+                last = await self._last()
+                missing = [month for month in missing if month <= last and month not in self._known]
                 for start in range(0, len(missing), _AT_ONCE):
                     await self._make(missing[start : start + _AT_ONCE])
             self._known.update(missing)
@@ -51,6 +53,12 @@ class Partitions:
         rows = await self._pool.fetch(_SQL["months"])
         parts = [row["relname"].removeprefix("history_").split("_") for row in rows]
         return {(int(part[0]), int(part[1])) for part in parts if part[0].isdigit()}
+
+    async def _last(self) -> Month:
+        """Return the last month that the handler can admit a fact of."""
+        horizon: int = await self._pool.fetchval(_SQL["horizon"])
+        at = instant(min(horizon, LATEST))
+        return at.year, at.month
 
     async def _make(self, months: list[Month]) -> None:
         async with self._pool.acquire() as connection, connection.transaction():

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
-from core_ingest.decide import Candidate, Instant, Key, Mark
+from core_ingest.decide import Candidate, Instant, Key, Mark, Raised
 from core_ingest.errors import UNIQUE_VIOLATION, Contention, DataRefused, translated
 from core_ingest.ledger.settlements import Settlement
 from core_ingest.reading import Value, columns, instant, of_columns, order
@@ -43,10 +43,15 @@ class Transaction:
         return row["now"], round(row["skew_seconds"] * 1_000_000)
 
     async def lock(self, assets: Iterable[AssetKey]) -> None:
-        """Lock assets in key order until the end of the transaction."""
+        """Lock assets in key order until the end of the transaction.
+
+        Raises DataRefused if some are not there: the database is not the one that numbered them.
+        """
         ordered = sorted(set(assets))
         with translated():
-            await self.connection.fetchval(_SQL["lock_assets"], *_transposed(ordered, 2))
+            locked = await self.connection.fetchval(_SQL["lock_assets"], *_transposed(ordered, 2))
+        if locked != len(ordered):
+            raise DataRefused("23503", "the database lacks assets that it had: was it restored?")
 
     async def marks(self, keys: Iterable[Key]) -> dict[Key, Mark]:
         """Return the newest facts of `keys`, as far as there are any."""
@@ -54,9 +59,9 @@ class Transaction:
             rows = await self.connection.fetch(_SQL["marks"], *_transposed(sorted(keys), 3))
         return {
             (workspace, asset, signal): Mark(
-                observed, received, of_columns(num, lon, text), quality, of_columns(*significant)
+                observed, of_columns(num, lon, text), of_columns(*significant)
             )
-            for workspace, asset, signal, observed, received, num, lon, text, quality, *significant in rows
+            for workspace, asset, signal, observed, num, lon, text, *significant in rows
         }
 
     async def stored(self, instants: set[Instant]) -> dict[Instant, list[Value]]:
@@ -100,22 +105,22 @@ class Transaction:
                 raise Contention(str(error)) from error
             raise
 
-    async def raise_latest(self, raised: dict[Key, Mark]) -> None:
+    async def raise_latest(self, raised: dict[Key, Raised]) -> None:
         """Store new maxima; the statement sorts them by key."""
         if not raised:
             return
-        marks = list(raised.values())
-        nums, lons, texts = zip(*(columns(mark.value) for mark in marks), strict=True)
-        snums, slons, stexts = zip(*(columns(mark.significant) for mark in marks), strict=True)
+        facts, significant = zip(*raised.values(), strict=True)
+        nums, lons, texts = zip(*(columns(fact.value) for fact in facts), strict=True)
+        snums, slons, stexts = zip(*map(columns, significant), strict=True)
         with translated():
             await self.connection.execute(
                 _SQL["raise_latest"],
                 *_transposed(list(raised), 3),
-                [mark.observed for mark in marks],
-                [mark.received for mark in marks],
+                [fact.observed for fact in facts],
+                [fact.received for fact in facts],
                 nums,
                 lons,
-                [mark.quality for mark in marks],
+                [fact.quality for fact in facts],
                 texts,
                 snums,
                 slons,

@@ -49,6 +49,12 @@ UPDATE signals SET path = $2 WHERE id = $1 AND name <> $2 AND path IS DISTINCT F
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'history'::regclass;
 
+-- name: horizon
+-- When (µs) the newest fact may be: an edge may be ahead by the skew, its readings by another.
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8
+    + ((86400 + 2 * skew_seconds) * 1000000)::int8 AS horizon
+FROM ingest_limits;
+
 -- name: lock_partitions
 -- One process at a time makes partitions; nobody waits for long.
 SELECT set_config('lock_timeout', '10s', true), pg_advisory_xact_lock(7236002);

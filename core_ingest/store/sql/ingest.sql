@@ -18,11 +18,10 @@ SELECT count(*) FROM (
 SELECT
     k.workspace, k.asset, k.signal,
     (extract(epoch FROM l.observed) * 1000000)::int8 AS observed,
-    (extract(epoch FROM l.received) * 1000000)::int8 AS received,
-    l.num, l.lon, l.text, l.quality, l.significant_num, l.significant_lon, l.significant_text
+    l.num, l.lon, l.text, l.significant_num, l.significant_lon, l.significant_text
 FROM unnest($1::int4[], $2::int4[], $3::int4[]) AS k (workspace, asset, signal)
 CROSS JOIN LATERAL (
-    SELECT * FROM latest
+    SELECT observed, num, lon, text, significant_num, significant_lon, significant_text FROM latest
     WHERE workspace = k.workspace AND asset = k.asset AND signal = k.signal
     OFFSET 0
 ) AS l;
@@ -111,8 +110,13 @@ FROM unnest(
 ) AS s (workspace, publisher, epoch, door, outcome, first, numbers, delays);
 
 -- name: add_checkpoint
--- A publisher's checkpoint, kept until it counts.
-INSERT INTO checkpoints (workspace, publisher, number, body) VALUES ($1, $2, $3, $4)
+-- A publisher's checkpoint, kept until it counts; a copy that comes after a later one is past it.
+INSERT INTO checkpoints (workspace, publisher, number, body)
+SELECT $1, $2, $4, $5
+WHERE NOT EXISTS (
+    SELECT FROM checkpoint_arrivals
+    WHERE workspace = $1 AND publisher = $2 AND route = $3 AND number >= $4
+)
 ON CONFLICT DO NOTHING;
 
 -- name: arrive_checkpoint
