@@ -1,0 +1,1 @@
+"""The HTTP door and the read API: FastAPI on uvicorn. `ingress api`, `ingress keys`."""

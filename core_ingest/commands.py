@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from core_ingest.errors import IngestError
 from core_ingest.store.database import DatabaseSettings
 from core_ingest.store.migrate import migrate as apply
 from ingress_runtime.settings import load
@@ -18,7 +19,10 @@ def migrate() -> None:
     Forward only, safe to run from several places at once, and to run again.
     """
     (settings,) = load(DatabaseSettings)
-    applied = asyncio.run(apply(settings.url.get_secret_value()))
+    try:
+        applied = asyncio.run(apply(settings.url.get_secret_value()))
+    except IngestError as error:
+        raise click.ClickException(str(error)) from error
     for name in applied:
         click.echo(f"applied {name}")
     click.echo("the schema is up to date")

@@ -54,12 +54,18 @@ class DataRefused(Exception):
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn the driver's exceptions into the ones of this module, once, at the store's boundary."""
+def translated(*, repeated: bool = True) -> Iterator[None]:
+    """Turn the driver's exceptions into the ones of this module, once, at the store's boundary.
+
+    Where nobody repeats the transaction on Contention, it is StoreUnavailable: try again later.
+    """
     try:
         yield
     except asyncpg.PostgresError as error:
-        raise _of_sqlstate(error) from error
+        translation = _of_sqlstate(error)
+        if isinstance(translation, Contention) and not repeated:
+            translation = StoreUnavailable(str(translation))
+        raise translation from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise StoreUnavailable(f"connection to the database failed: {error}") from error
     except (OSError, TimeoutError) as error:

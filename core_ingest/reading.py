@@ -15,10 +15,10 @@ Columns: TypeAlias = tuple[float, float, str]
 """A value as (num, lon, text): disjoint by kind, see the comment on table `history`."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EARLIEST = -62_135_596_800_000_000
-"""0001-01-01T00:00:00Z."""
-LATEST = 253_402_300_799_999_999
-"""9999-12-31T23:59:59.999999Z."""
+EARLIEST = -62_135_596_799_999_999
+"""0001-01-01T00:00:00.000001Z. The very first instant is the driver's word for -infinity."""
+LATEST = 253_402_300_799_999_998
+"""9999-12-31T23:59:59.999998Z. The very last instant is the driver's word for infinity."""
 MAX_TEXT_BYTES = 256
 _MICROSECOND = timedelta(microseconds=1)
 _EXACT = Context(prec=1_100, rounding=ROUND_05UP, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])

@@ -69,7 +69,7 @@ async def account(pool: asyncpg.Pool, workspace: str) -> Accounting:
     An unknown workspace has received nothing. Raises StoreUnavailable.
     """
     await compact(pool)
-    with translated():
+    with translated(repeated=False):
         async with (
             pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),

@@ -72,7 +72,7 @@ async def compact(pool: asyncpg.Pool) -> int:
     Only one process folds at a time; others wait. Checkpoints are read before the settlements, so
     that what a checkpoint vouches for is folded when it is applied. Raises StoreUnavailable.
     """
-    with translated():
+    with translated(repeated=False):
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute(_SQL["lock_ledger"])
             due = _counting(

@@ -1,0 +1,80 @@
+"""API keys in the database: found for a request, made, listed and revoked for an operator."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from core_api.keys import Key, NewKey, Role, generate
+from core_api.store import borrowed
+from core_ingest.store.queries import load
+
+_SQL = load("core_api", "sql/keys.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """A key as an operator sees it."""
+
+    id: str
+    role: Role
+    workspace: str | None
+    publisher: str | None
+    created: datetime
+    revoked: datetime | None
+
+
+class KeyStore:
+    """The keys of one database. Every method raises StoreUnavailable where it is away."""
+
+    def __init__(self, pool: asyncpg.Pool, *, seconds: float = 5) -> None:
+        self._pool = pool
+        self._seconds = seconds
+
+    async def find(self, id_: str) -> Key | None:
+        """Return the key with this id, revoked or not."""
+        async with borrowed(self._pool, self._seconds) as connection:
+            row = await connection.fetchrow(_SQL["find_key"], id_, timeout=self._seconds)
+        if row is None:
+            return None
+        return Key(
+            row["id"],
+            Role(row["role"]),
+            row["workspace"],
+            row["publisher"],
+            row["digest"],
+            row["revoked"],
+        )
+
+    async def create(self, role: Role, workspace: str | None, publisher: str | None) -> NewKey:
+        """Make a key, and its workspace where it is new. An ingest key is bound to a publisher."""
+        key = generate()
+        async with borrowed(self._pool, self._seconds) as connection, connection.transaction():
+            if workspace is not None:
+                await connection.execute(_SQL["create_workspace"], workspace)
+            await connection.execute(
+                _SQL["create_key"], key.id, workspace, role.value, publisher, key.digest
+            )
+        return key
+
+    async def list(self, workspace: str | None = None) -> list[ListedKey]:
+        """Return all keys, or those of one workspace, oldest first."""
+        async with borrowed(self._pool, self._seconds) as connection:
+            rows = await connection.fetch(_SQL["list_keys"], workspace)
+        return [
+            ListedKey(
+                row["id"],
+                Role(row["role"]),
+                row["workspace"],
+                row["publisher"],
+                row["created"],
+                row["revoked"],
+            )
+            for row in rows
+        ]
+
+    async def revoke(self, id_: str) -> datetime | None:
+        """Revoke a key and return since when it is revoked; None where there is no such key."""
+        async with borrowed(self._pool, self._seconds) as connection:
+            revoked: datetime | None = await connection.fetchval(_SQL["revoke_key"], id_)
+        return revoked

@@ -1,0 +1,115 @@
+"""API keys: `ik_<id>_<secret>`, of which the database holds the id and a digest of the secret.
+
+The secret has 256 random bits, so one SHA-256 is enough: there is nothing to guess at that a slow
+hash would protect. A key is found by its id and compared in constant time.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from core_api.recent import Recent
+
+_FORMAT = re.compile(r"ik_(?P<id>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]{43})")
+_ID_BYTES = 8
+_SECRET_BYTES = 32
+
+
+class Role(StrEnum):
+    """What a key may do: write as one publisher, read one workspace, or look after them."""
+
+    INGEST = "ingest"
+    READ = "read"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key as the database knows it. Without a workspace, which admins may be, it is for all."""
+
+    id: str
+    role: Role
+    workspace: str | None
+    publisher: str | None
+    digest: bytes
+    revoked: datetime | None = None
+
+    def covers(self, workspace: str) -> bool:
+        """Return whether the key is for `workspace`."""
+        return self.workspace is None or self.workspace == workspace
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made. `text` is what the client sends; it is shown once and stored nowhere."""
+
+    id: str
+    text: str
+    digest: bytes
+
+
+def generate() -> NewKey:
+    """Return a new key from the operating system's randomness."""
+    id_ = secrets.token_hex(_ID_BYTES)
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    return NewKey(id_, f"ik_{id_}_{secret}", digest(secret))
+
+
+def digest(secret: str) -> bytes:
+    """Return the SHA-256 of a secret, which is what the database holds."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+class Keyring:
+    """Tells whose key a text is; remembers what it looked up for `seconds`.
+
+    So a revocation works within `seconds`. Ids that nobody has are remembered too, but apart and
+    few: a flood of made-up ids neither grows the memory nor pushes real keys out. Look-ups run one
+    at a time, so such a flood takes one connection at most.
+    """
+
+    _MOST_KEYS = 10_000
+    _MOST_UNKNOWN = 1_000
+
+    def __init__(
+        self,
+        find: Callable[[str], Awaitable[Key | None]],
+        *,
+        seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._find = find
+        self._known: Recent[Key] = Recent(self._MOST_KEYS, seconds, clock)
+        self._unknown: Recent[bool] = Recent(self._MOST_UNKNOWN, seconds, clock)
+        self._looking_up = asyncio.Lock()
+
+    async def identify(self, text: str) -> Key | None:
+        """Return the valid key that `text` is, or None. Raises what `find` raises."""
+        match = _FORMAT.fullmatch(text)
+        if match is None:
+            return None
+        key = await self._lookup(match["id"])
+        if key is None or not hmac.compare_digest(key.digest, digest(match["secret"])):
+            return None
+        return None if key.revoked is not None else key
+
+    async def _lookup(self, id_: str) -> Key | None:
+        if (key := self._known.get(id_)) is not None:
+            return key
+        if self._unknown.get(id_):
+            return None
+        async with self._looking_up:
+            if (key := self._known.get(id_)) is not None:  # while this request waited
+                return key
+            key = await self._find(id_)
+            if key is None:
+                self._unknown.put(id_, True)  # noqa: FBT003 — presence is all that is kept
+            else:
+                self._known.put(id_, key)
+            return key

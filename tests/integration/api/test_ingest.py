@@ -1,0 +1,178 @@
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from core_api.keys import Role
+from ingress_contracts import http
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/v1/provider-ingest"
+
+
+async def test_batch_is_answered_with_the_outcome_of_each_message(api: Any, messages: Any) -> None:
+    key = await api.key(Role.INGEST)
+    envelopes = [messages.frame("soc", 57.5), messages.frame("odo", 1000.25)]
+
+    answer = await api.send([*envelopes, envelopes[0]], key)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {
+        "outcomes": [
+            {"index": 0, "id": envelopes[0].id, "outcome": "accepted", "reason": None},
+            {"index": 1, "id": envelopes[1].id, "outcome": "accepted", "reason": None},
+            {"index": 2, "id": envelopes[0].id, "outcome": "duplicate", "reason": None},
+        ]
+    }
+
+
+async def test_structured_and_binary_mode_are_taken_too(api: Any, messages: Any) -> None:
+    key = await api.key(Role.INGEST)
+    structured, binary = messages.frame("soc", 57.5), messages.frame("soc", 58.5)
+
+    answers = [
+        await api.client.post(
+            PATH,
+            content=http.encode_structured(structured),
+            headers={"content-type": http.STRUCTURED, **key},
+        )
+    ]
+    headers, body = http.encode_binary(binary)
+    answers.append(await api.client.post(PATH, content=body, headers={**headers, **key}))
+
+    assert [answer.json()["outcomes"][0]["outcome"] for answer in answers] == [
+        "accepted",
+        "conflict",
+    ]
+
+
+async def test_gzip_is_inflated(api: Any, messages: Any) -> None:
+    key = await api.key(Role.INGEST)
+    body = gzip.compress(http.encode_batch([messages.frame("soc", 57.5)]))
+
+    answer = await api.client.post(
+        PATH,
+        content=body,
+        headers={"content-type": http.BATCH, "content-encoding": "gzip", **key},
+    )
+
+    assert answer.json()["outcomes"][0]["outcome"] == "accepted"
+
+
+async def test_malformed_item_is_refused_and_its_neighbours_proceed(
+    api: Any, messages: Any
+) -> None:
+    key = await api.key(Role.INGEST)
+    items = json.loads(http.encode_batch([messages.frame("soc", 57.5), messages.frame("odo", 1)]))
+    items.insert(1, {"specversion": "1.0", "id": "half"})
+
+    answer = await api.client.post(
+        PATH, content=json.dumps(items), headers={"content-type": http.BATCH, **key}
+    )
+
+    outcomes = answer.json()["outcomes"]
+    assert [outcome["outcome"] for outcome in outcomes] == ["accepted", "refused", "accepted"]
+    assert [outcome["index"] for outcome in outcomes] == [0, 1, 2]
+    assert outcomes[1]["id"] == "half"
+    assert outcomes[1]["reason"]
+
+
+async def test_message_of_another_workspace_or_publisher_is_refused(
+    api: Any, messages: Any
+) -> None:
+    key = await api.key(Role.INGEST)
+    envelopes = [
+        messages.frame("soc", 1.5, workspace="other"),
+        messages.frame("soc", 2.5, publisher="edge-2"),
+        messages.frame("soc", 3.5),
+    ]
+
+    assert await api.outcomes(envelopes, key) == ["refused", "refused", "accepted"]
+
+
+async def test_empty_batch_is_answered_with_no_outcomes(api: Any) -> None:
+    answer = await api.send([], await api.key(Role.INGEST))
+
+    assert answer.json() == {"outcomes": []}
+
+
+async def test_batch_above_the_limit_is_refused_whole_and_the_limit_is_named(
+    open_api: Any, messages: Any
+) -> None:
+    async with open_api(max_envelopes=2) as api:
+        key = await api.key(Role.INGEST)
+        answer = await api.send([messages.frame("soc", value / 2) for value in range(3)], key)
+
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "urn:telematics-ingress:problem:too-large"
+    assert answer.json()["limit"] == 2
+
+
+async def test_gzip_bomb_is_cut_off(open_api: Any) -> None:
+    async with open_api(max_expanded_bytes=1024 * 1024) as api:
+        key = await api.key(Role.INGEST)
+        answer = await api.client.post(
+            PATH,
+            content=gzip.compress(b" " * 50_000_000),
+            headers={"content-type": http.BATCH, "content-encoding": "gzip", **key},
+        )
+
+    assert answer.status_code == 413
+    assert "inflated" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "slug"),
+    [
+        ({"content-type": http.BATCH}, b"{", 400, "unreadable-body"),
+        ({"content-type": http.BATCH}, b"{}", 400, "unreadable-body"),
+        ({"content-type": "text/csv"}, b"a,b", 415, "unsupported-media-type"),
+        ({}, b"", 415, "unsupported-media-type"),
+        (
+            {"content-type": http.BATCH, "content-encoding": "br"},
+            b"",
+            415,
+            "unsupported-media-type",
+        ),
+        (
+            {"content-type": http.BATCH, "content-encoding": "gzip"},
+            b"no gzip",
+            400,
+            "unreadable-body",
+        ),
+    ],
+)
+async def test_body_that_cannot_be_read_is_a_problem_with_a_remedy(
+    api: Any, headers: dict[str, str], body: bytes, status: int, slug: str
+) -> None:
+    key = await api.key(Role.INGEST)
+
+    answer = await api.client.post(PATH, content=body, headers={**headers, **key})
+
+    problem = answer.json()
+    assert answer.status_code == problem["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["type"] == f"urn:telematics-ingress:problem:{slug}"
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["remedy"]
+
+
+async def test_clock_ahead_is_a_503_that_says_by_how_much(api: Any, messages: Any) -> None:
+    key = await api.key(Role.INGEST)
+    future = datetime.now(UTC) + timedelta(hours=2)
+
+    answer = await api.send([messages.frame("soc", 57.5, received=future)], key)
+
+    problem = answer.json()
+    assert answer.status_code == 503
+    assert problem["type"] == "urn:telematics-ingress:problem:clock-ahead"
+    assert 7_000 < problem["ahead_seconds"] < 7_300
+    assert problem["skew_seconds"] == 300
+    assert "clock" in problem["remedy"]
+    assert int(answer.headers["retry-after"]) > 0
