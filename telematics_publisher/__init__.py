@@ -1,0 +1,1 @@
+"""The edge: provider frames become envelopes, are journalled, and sent on until core has them."""

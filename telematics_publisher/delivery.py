@@ -1,0 +1,150 @@
+"""Settling a batch: sent until it arrived, split where it is refused, set aside where one is."""
+
+import asyncio
+import random as randomness
+import time
+from collections.abc import Sequence
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from ingress_contracts.envelope import Envelope
+from ingress_contracts.kinds import UNDELIVERABLE
+from telematics_publisher.backoff import Backoff, Random
+from telematics_publisher.errors import (
+    BatchRefused,
+    EverythingRefused,
+    NotAuthorised,
+    TransportError,
+)
+from telematics_publisher.journal import Journal
+from telematics_publisher.ranges import ranges_of
+from telematics_publisher.retry import Sleep, retrying
+from telematics_publisher.transport import Refusal, Transport
+
+ACKNOWLEDGED = Counter(
+    "publisher_records_acknowledged_total", "Records that core has for good.", ["transport"]
+)
+UNDELIVERABLE_RECORDS = Counter(
+    "publisher_records_undeliverable_total",
+    "Records refused for themselves and set aside, by transport.",
+    ["transport"],
+)
+ATTEMPTS = Counter(
+    "publisher_send_attempts_total",
+    "Attempts to send a batch, by what came of it: ok, or the error's cause.",
+    ["transport", "result"],
+)
+SEND_SECONDS = Histogram(
+    "publisher_send_seconds", "Duration of successful attempts to send a batch.", ["transport"]
+)
+BATCH_RECORDS = Histogram(
+    "publisher_batch_records",
+    "Records of batches that arrived.",
+    ["transport"],
+    buckets=(1, 5, 10, 50, 100, 250, 500, 1_000, 5_000),
+)
+
+REFUSED_IN_A_ROW = 100
+"""Records refused for themselves, none accepted between them, until the fault must lie elsewhere."""
+
+SEND_BACKOFF = Backoff(base=0.25, ceiling=15.0)
+
+FOREIGN = frozenset({"foreign_publisher", "foreign_workspace"})
+"""Reasons of a refusal that speak of the API key and not of the record."""
+
+log = structlog.get_logger()
+
+
+class Delivery:
+    """Settles batches of one journal over one transport. Safe to run several at a time."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        transport: Transport,
+        *,
+        backoff: Backoff = SEND_BACKOFF,
+        random: Random = randomness.random,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.journal = journal
+        self.transport = transport
+        self._retrying = retrying(backoff, random, sleep)
+        self._refused_in_a_row = 0
+
+    async def deliver(self, batch: Sequence[Envelope]) -> None:
+        """Return once the journal has settled every record of `batch`, which rises by number.
+
+        Raises NotAuthorised or EverythingRefused, which stop a sender, and JournalBroken.
+        """
+        try:
+            refusals = await self.send(batch)
+        except BatchRefused as error:
+            if len(batch) == 1:
+                await self._settle(batch, [Refusal(0, error.reason, str(error))])
+                return
+            log.warning("batch_split", records=len(batch), error=str(error))
+            half = len(batch) // 2
+            await self.deliver(batch[:half])
+            await self.deliver(batch[half:])
+        else:
+            await self._settle(batch, refusals)
+
+    async def send(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
+        """Publish `batch`, again and again while a retry may help. Returns what was refused."""
+        refusals: Sequence[Refusal] = await self._retrying.copy()(self._attempt, batch)
+        return refusals
+
+    async def _attempt(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
+        name = self.transport.name
+        begun = time.perf_counter()
+        try:
+            refusals = await self.transport.publish(batch)
+        except TransportError as error:
+            ATTEMPTS.labels(name, error.cause).inc()
+            raise
+        ATTEMPTS.labels(name, "ok").inc()
+        SEND_SECONDS.labels(name).observe(time.perf_counter() - begun)
+        BATCH_RECORDS.labels(name).observe(len(batch))
+        return refusals
+
+    async def _settle(self, batch: Sequence[Envelope], refusals: Sequence[Refusal]) -> None:
+        refused = {refusal.index for refusal in refusals}
+        accepted = [_number(one) for at, one in enumerate(batch) if at not in refused]
+        if accepted:
+            self._refused_in_a_row = 0
+            await self.journal.acknowledge(ranges_of(accepted))
+            ACKNOWLEDGED.labels(self.transport.name).inc(len(accepted))
+        for refusal in refusals:
+            await self._set_aside(batch[refusal.index], refusal)
+
+    async def _set_aside(self, envelope: Envelope, refusal: Refusal) -> None:
+        if refusal.reason in FOREIGN:
+            raise NotAuthorised(f"core refuses this publisher's records: {refusal.reason}")
+        if self._refused_in_a_row >= REFUSED_IN_A_ROW:
+            raise EverythingRefused(
+                f"{REFUSED_IN_A_ROW} records in a row were refused, lately for {refusal.reason}: "
+                f"{refusal.detail}"
+            )
+        self._refused_in_a_row += 1
+        number = _number(envelope)
+        log.error(
+            "record_refused",
+            sequence=number,
+            epoch=str(envelope.publisherepoch),
+            type=envelope.type,
+            reason=refusal.reason,
+            detail=refusal.detail,
+            bytes=len(envelope.data),
+        )
+        UNDELIVERABLE_RECORDS.labels(self.transport.name).inc()
+        if envelope.type == UNDELIVERABLE:
+            return  # no report on a report: it stays pending and is sent again by the next opening
+        await self.journal.set_aside(number, reason=refusal.reason, detail=refusal.detail)
+
+
+def _number(envelope: Envelope) -> int:
+    if envelope.sequence is None:
+        raise AssertionError("every journalled record has a number")
+    return envelope.sequence

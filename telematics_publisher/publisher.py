@@ -1,0 +1,70 @@
+"""One workspace at the edge: its streams, its journal, its sender, and how they end together."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from telematics_publisher.intake import Intake
+from telematics_publisher.journal import Journal
+from telematics_publisher.sender import Sender
+from telematics_publisher.stream import Stream
+
+_LAST_WORDS = 0.2
+"""The part of the grace period that is kept for answers in flight and the last checkpoint."""
+
+log = structlog.get_logger()
+
+
+class WorkspacePublisher:
+    """Runs the streams of one workspace into its journal and sends the journal on."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        intake: Intake,
+        streams: Sequence[Stream],
+        sender: Sender,
+        grace_seconds: float,
+    ) -> None:
+        self.streams = streams
+        self.sender = sender
+        self.journal = journal
+        self._intake = intake
+        self._grace = grace_seconds
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop`; then stop reading, drain within the grace period, keep the rest.
+
+        Raises JournalBroken (within an ExceptionGroup) where the journal cannot be written.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            committing = tasks.create_task(self._commit())
+            sending = tasks.create_task(self.sender.run())
+            reading = [tasks.create_task(stream.run()) for stream in self.streams]
+            await stop.wait()
+            for task in reading:
+                task.cancel()
+            if reading:
+                await asyncio.wait(reading)
+            self._intake.close()
+            self.journal.lift_limit()  # what was read is little, and is not thrown away
+            await committing
+            await self._drain(sending)
+
+    async def _commit(self) -> None:
+        """Journal what the streams have read, in groups."""
+        while records := await self._intake.take():
+            await self.journal.append(records)
+
+    async def _drain(self, sending: "asyncio.Task[None]") -> None:
+        self.sender.drain(self._grace * (1 - _LAST_WORDS))
+        await asyncio.wait([sending], timeout=self._grace)
+        if not sending.done():
+            sending.cancel()
+        log.info(
+            "publisher_drained",
+            workspace=self.sender.workspace,
+            left_in_journal=self.journal.pending,
+        )

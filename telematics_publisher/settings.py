@@ -1,0 +1,68 @@
+"""The edge's settings. Streams and credentials are in streams.toml: see telematics_publisher.streams."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from ingress_contracts.envelope import MAX_DATA_BYTES
+from ingress_runtime.settings import Settings
+
+
+class TransportSettings(Settings):
+    """The way to core, shared by every process that takes it."""
+
+    model_config = SettingsConfigDict(env_prefix="INGRESS_")
+
+    transport: Literal["http"] = Field(
+        default="http", description="How envelopes travel to core: `http`."
+    )
+    api_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = Field(
+        description="Base URL of core's API, such as https://ingress.example.com."
+    )
+
+
+class PublisherSettings(Settings):
+    """How the edge reads, journals and sends."""
+
+    model_config = SettingsConfigDict(env_prefix="PUBLISHER_")
+
+    streams: Path = Field(
+        default=Path("streams.toml"), description="The file that lists workspaces and streams."
+    )
+    journal_dir: Path = Field(
+        default=Path("journals"),
+        description="Directory of the journals, one file for each workspace, on a local disk that "
+        "survives the process.",
+    )
+    journal_max_bytes: int = Field(
+        default=4 * 2**30,
+        ge=2**20,
+        description="Size at which a journal stops growing: its streams are then not read.",
+    )
+    intake_records: int = Field(
+        default=10_000, ge=1, description="Frames of a workspace that may wait for the journal."
+    )
+    batch_records: int = Field(default=500, ge=1, le=10_000, description="Most records of a batch.")
+    batch_bytes: int = Field(
+        default=2**20, ge=MAX_DATA_BYTES, description="Most bytes of data in a batch."
+    )
+    window: int = Field(default=3, ge=1, le=32, description="Batches in flight, each workspace.")
+    send_deadline_seconds: float = Field(
+        default=30.0, gt=0, description="Time for one attempt to send a batch, answer included."
+    )
+    checkpoint_seconds: float = Field(
+        default=5.0, gt=0, description="Time between checkpoints, also when idle."
+    )
+    grace_seconds: float = Field(
+        default=20.0,
+        ge=0,
+        description="Time to drain the journals after SIGTERM; what is left stays in them.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address that serves /metrics, /livez and /readyz."
+    )
+    metrics_port: int = Field(
+        default=9464, ge=0, le=65_535, description="Its port; 0 takes a free one and logs it."
+    )

@@ -1,0 +1,88 @@
+"""Fixtures of the edge: a door to send to, a journal, a provider to read from."""
+
+import importlib.util
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from telematics_publisher.journal import Journal
+from telematics_publisher.records import Lane, Record, provider_lane
+
+if TYPE_CHECKING:
+    from tests.integration.publisher.door import Door
+    from tests.integration.publisher.provider_server import ProviderServer
+
+
+def _load(name: str) -> ModuleType:
+    """Import a helper that lies beside the tests: they are no package."""
+    module = f"publisher_tests_{name}"
+    if module not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            module, Path(__file__).with_name(f"{name}.py")
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[module] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[module])
+    return sys.modules[module]
+
+
+@pytest.fixture(scope="session")
+def doors() -> Any:
+    """The module door.py: Reply, accept."""
+    return _load("door")
+
+
+@pytest.fixture(scope="session")
+def provider_servers() -> Any:
+    """The module provider_server.py."""
+    return _load("provider_server")
+
+
+@pytest.fixture
+async def door(anyio_backend: str, doors: Any) -> AsyncIterator["Door"]:  # noqa: ARG001 — makes the fixture asynchronous
+    server: Door = doors.Door()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def journal(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Journal]:  # noqa: ARG001 — likewise
+    opened = await Journal.open(
+        tmp_path / "acme.journal", workspace="acme", publisher="edge-1", max_bytes=2**30
+    )
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def lane() -> Lane:
+    return provider_lane("viriciti", "/viriciti/acme/buses", timestamped=True)
+
+
+@pytest.fixture(scope="session")
+def frames(lane: Lane) -> Callable[[int], list[Record]]:
+    """Makes that many records."""
+
+    def make(count: int) -> list[Record]:
+        return [
+            Record(lane, 1_700_000_000_000_000 + at, "arcc_004", b"%d" % at) for at in range(count)
+        ]
+
+    return make
+
+
+@pytest.fixture
+async def provider(
+    anyio_backend: str,  # noqa: ARG001 — likewise
+    provider_servers: Any,
+) -> AsyncIterator["ProviderServer"]:
+    server: ProviderServer = provider_servers.ProviderServer()
+    await server.start()
+    yield server
+    await server.stop()
