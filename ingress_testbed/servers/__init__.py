@@ -1,0 +1,1 @@
+"""Servers for trials and tests: found where there are some, brought along where there are none."""

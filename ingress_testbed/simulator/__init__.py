@@ -1,0 +1,1 @@
+"""A provider to try against: ViriCiti's live socket, fed by a recording."""
