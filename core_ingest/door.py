@@ -13,6 +13,9 @@ class Door(StrEnum):
     KAFKA = "kafka"
     POLLER = "poller"
 
+    __hash__ = str.__hash__
+    """Enum's own is written in Python, and this is a key for every message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:

@@ -155,12 +155,16 @@ def _interpret(
     except Uninterpretable as error:
         item.dead_letter(error.reason, error.detail)
         return
+    if envelope.provider is not None and provider != envelope.provider:
+        detail = f"the data speak of {provider!r}, the envelope of {envelope.provider!r}"
+        item.dead_letter("foreign_provider", detail)
+        return
     if not readings:
         item.outcome = PLAIN[OutcomeKind.EMPTY]
         return
-    rejected = [reading for reading in readings if type(reading) is Rejected]
-    if len(rejected) == len(readings):
-        item.dead_letter(*rejected[0])
+    first = readings[0]
+    if type(first) is Rejected and all(type(reading) is Rejected for reading in readings):
+        item.dead_letter(*first)
         return
     item.readings = readings
     item.asset = (envelope.workspaceid, provider, external_id)

@@ -23,6 +23,9 @@ class OutcomeKind(StrEnum):
     CONTROL = "control"
     REFUSED = "refused"
 
+    __hash__ = str.__hash__
+    """Enum's own is written in Python, and this is a key for every message."""
+
 
 RANK = {kind: rank for rank, kind in enumerate(OutcomeKind)}
 

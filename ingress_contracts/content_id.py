@@ -1,6 +1,7 @@
 """The id of a message is a digest of what it says, so every copy of it carries the same one."""
 
 import hashlib
+from functools import lru_cache
 from uuid import UUID
 
 _VERSION_AND_VARIANT = (0xF << 76) | (0x3 << 62)
@@ -25,15 +26,22 @@ def content_id(
 
     The id ties copies together (a retry, a second owner, another transport). It is never a guard.
     """
-    parts = [type_.encode(), provider.encode(), workspace.encode(), data]
+    parts = _kind(type_, provider, workspace) + _measured(data)
     if occurrence is not None:
         publisher, epoch, sequence = occurrence
-        parts += [publisher.encode(), str(epoch).encode(), b"%d" % sequence]
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(4, "big"))
-        digest.update(part)
-    return uuid8(digest.digest())
+        parts += _measured(publisher.encode()) + _measured(str(epoch).encode())
+        parts += _measured(b"%d" % sequence)
+    return uuid8(hashlib.sha256(parts).digest())
+
+
+@lru_cache(maxsize=256)
+def _kind(type_: str, provider: str, workspace: str) -> bytes:
+    """Return the parts that most messages of a process share."""
+    return b"".join(_measured(part.encode()) for part in (type_, provider, workspace))
+
+
+def _measured(part: bytes) -> bytes:
+    return len(part).to_bytes(4, "big") + part
 
 
 def uuid8(digest: bytes) -> UUID:

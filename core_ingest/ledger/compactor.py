@@ -4,18 +4,19 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, TypeAlias
 from uuid import UUID
 
 import asyncpg
 import structlog
 
-from core_ingest.errors import IngestError, translated
+from core_ingest.errors import Contention, DataRefused, IngestError, translated
 from core_ingest.ledger.numbers import BLOCK, NumberSet, Range, blocks
-from core_ingest.ledger.settlements import DELAY_BOUNDS, DROPPED
+from core_ingest.ledger.settlements import DELAY_BOUNDS
 from core_ingest.store.database import Connection
 from core_ingest.store.queries import load
-from ingress_contracts.control import Checkpoint, Route
+from ingress_contracts.control import Checkpoint, CheckpointEpoch, Route
 
 _SQL = load("core_ingest.ledger", "ledger.sql")
 _ROWS_AT_ONCE = 2_000
@@ -42,28 +43,39 @@ class _Count:
 
 
 @dataclass(slots=True)
+class _Report:
+    """The newest word on each epoch of a publisher with its arrival; the newest checkpoint."""
+
+    number: int = -1
+    epochs: dict[UUID, tuple[CheckpointEpoch, datetime]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class _Epoch:
     numbers: NumberSet
     lowest: int | None
     highest: int | None
     counts: dict[tuple[str, str], _Count] = field(default_factory=lambda: defaultdict(_Count))
 
-    def settle(self, door: str, outcome: str, first: int, bits: bytes, delays: list[int]) -> None:
+    def settle(self, row: asyncpg.Record) -> None:
         """Fold one appended row: the first settlement of a number counts, later ones are copies."""
-        count = self.counts[door, outcome]
-        total = new = 0
-        for block, part in blocks(first, bits):
-            fresh = self.numbers.add(block, part)
-            total += part.bit_count()
-            new += fresh.bit_count()
-            low = block * BLOCK + (part & -part).bit_length() - 1
-            high = block * BLOCK + part.bit_length() - 1
-            self.lowest = low if self.lowest is None else min(self.lowest, low)
-            self.highest = high if self.highest is None else max(self.highest, high)
-        count.settled += new
-        if outcome != DROPPED:  # each checkpoint repeats what was dropped
-            count.redelivered += total - new
-        count.delays = [a + b for a, b in zip(count.delays, delays, strict=True)]
+        count = self.counts[row["door"], row["outcome"]]
+        count.delays = [a + b for a, b in zip(count.delays, row["delays"], strict=True)]
+        if row["last"] is not None:
+            self._reach(row["first"], row["last"])
+            # Each checkpoint repeats what was dropped: those are no copies.
+            count.settled += self.numbers.add_range(row["first"], row["last"])
+            return
+        for block, part in blocks(row["first"], row["numbers"]):
+            new = self.numbers.add(block, part).bit_count()
+            count.settled += new
+            count.redelivered += part.bit_count() - new
+            low = (part & -part).bit_length() - 1
+            self._reach(block * BLOCK + low, block * BLOCK + part.bit_length() - 1)
+
+    def _reach(self, low: int, high: int) -> None:
+        self.lowest = low if self.lowest is None else min(self.lowest, low)
+        self.highest = high if self.highest is None else max(self.highest, high)
 
 
 async def compact(pool: asyncpg.Pool) -> int:
@@ -83,15 +95,13 @@ async def compact(pool: asyncpg.Pool) -> int:
             while rows := await connection.fetch(_SQL["take_settlements"], _ROWS_AT_ONCE):
                 await _fold(connection, rows)
                 folded += len(rows)
-            for (workspace, publisher), (checkpoint, arrived) in due.items():
-                await _report(connection, workspace, publisher, checkpoint, arrived)
+            for (workspace, publisher), report in due.items():
+                await _apply(connection, workspace, publisher, report)
     return folded
 
 
-async def _report(
-    connection: Connection, workspace: int, publisher: str, checkpoint: Checkpoint, arrived: object
-) -> None:
-    """Note what a checkpoint says of its publisher's epochs, and forget it and those before it."""
+async def _apply(connection: Connection, workspace: int, publisher: str, report: _Report) -> None:
+    """Note what a publisher says of its epochs, and forget the checkpoints that said it."""
     rows = [
         (
             workspace,
@@ -103,28 +113,32 @@ async def _report(
             epoch.closed,
             arrived,
         )
-        for epoch in checkpoint.epochs
+        for epoch, arrived in report.epochs.values()
     ]
     await connection.executemany(_SQL["report_epoch"], rows)
-    await connection.execute(_SQL["forget_checkpoints"], workspace, publisher, checkpoint.number)
+    await connection.execute(_SQL["forget_checkpoints"], workspace, publisher, report.number)
 
 
 def _counting(
     checkpoints: Iterable[asyncpg.Record], arrivals: Iterable[asyncpg.Record]
-) -> dict[tuple[int, str], tuple[Checkpoint, object]]:
-    """Return each publisher's newest checkpoint that arrived, or was overtaken, on all its routes."""
+) -> dict[tuple[int, str], _Report]:
+    """Return what each publisher says by the checkpoints that arrived, or were overtaken, everywhere.
+
+    A checkpoint need not name every epoch, so the newest word on each one is kept.
+    """
     reached: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
     for row in arrivals:
         reached[row["workspace"], row["publisher"]][row["route"]] = row["number"]
-    newest: dict[tuple[int, str], tuple[Checkpoint, object]] = {}
+    due: dict[tuple[int, str], _Report] = defaultdict(_Report)
     for row in checkpoints:  # by number
         key = (row["workspace"], row["publisher"])
         checkpoint = Checkpoint.model_validate_json(row["body"])
         if all(
             reached[key].get(route, -1) >= checkpoint.number for route in routes(checkpoint.routes)
         ):
-            newest[key] = (checkpoint, row["arrived"])
-    return newest
+            due[key].number = checkpoint.number
+            due[key].epochs |= {epoch.epoch: (epoch, row["arrived"]) for epoch in checkpoint.epochs}
+    return due
 
 
 def routes(named: Iterable[Route]) -> list[str]:
@@ -145,7 +159,7 @@ async def _fold(connection: Connection, rows: list[asyncpg.Record]) -> None:
     for account, group in by_epoch.items():
         epoch = await load_epoch(connection, account)
         for row in group:
-            epoch.settle(row["door"], row["outcome"], row["first"], row["numbers"], row["delays"])
+            epoch.settle(row)
         await _save(connection, account, epoch)
 
 
@@ -200,7 +214,7 @@ def inclusive(ranges: Iterable[asyncpg.Range[int]]) -> list[Range]:
 
 
 class Compactor:
-    """Compacts at an interval (s) until asked to stop; a database outage only delays it."""
+    """Compacts at an interval (s) until asked to stop; trouble of the database only delays it."""
 
     def __init__(self, pool: asyncpg.Pool, interval: float = 1.0) -> None:
         self._pool = pool
@@ -213,7 +227,7 @@ class Compactor:
             while not stopping.done():
                 try:
                     await compact(self._pool)
-                except IngestError as error:
+                except (IngestError, Contention, DataRefused) as error:
                     _log.warning("compaction_failed", error=str(error))
                 await asyncio.wait([stopping], timeout=self._interval)
         finally:

@@ -34,14 +34,6 @@ def _run(numbers: list[int]) -> Run:
     return first, bytes(bits)
 
 
-def solid_runs(ranges: Iterable[Range]) -> Iterator[Run]:
-    """Yield every number of `ranges` as runs of at most a block."""
-    for low, high in ranges:
-        for first in range(low, high + 1, BLOCK):
-            count = min(high - first + 1, BLOCK)
-            yield first, ((1 << count) - 1).to_bytes((count + 7) // 8, "little")
-
-
 def blocks(first: int, bits: bytes) -> Iterator[tuple[int, int]]:
     """Yield a run as (block, bitmap of the block as an int)."""
     block, offset = divmod(first, BLOCK)
@@ -76,15 +68,26 @@ class NumberSet:
             self.changed.add(block)
         return new
 
+    def add_range(self, first: int, last: int) -> int:
+        """Add every number of [first, last], however many, and return how many were new."""
+        new = last - first + 1 - self.count_within(first, last)
+        low, high = first // BLOCK, last // BLOCK
+        for block in {low, high}:
+            start = max(first - block * BLOCK, 0)
+            count = min(last - block * BLOCK, BLOCK - 1) - start + 1
+            self.add(block, (1 << count) - 1 << start)
+        if high - low > 1:
+            inner = {block for block in self._partial if low < block < high}
+            for block in inner:
+                del self._partial[block]
+            self.changed |= inner
+            self._full = _merged([*self._full, (low + 1, high - 1)])
+        return new
+
     def full(self) -> list[Range]:
         """Return full blocks as ranges of numbers, sorted and merged."""
         whole = [(block, block) for block, bits in self._partial.items() if bits == _FULL]
-        merged: list[Range] = []
-        for low, high in sorted(self._full + whole):
-            if merged and low <= merged[-1][1] + 1:
-                merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-            else:
-                merged.append((low, high))
+        merged = _merged(self._full + whole)
         return [(low * BLOCK, (high + 1) * BLOCK - 1) for low, high in merged]
 
     def partial(self) -> dict[int, int]:
@@ -104,3 +107,13 @@ class NumberSet:
             if low <= high:
                 total += (bits >> low & (1 << high - low + 1) - 1).bit_count()
         return total
+
+
+def _merged(ranges: Iterable[Range]) -> list[Range]:
+    merged: list[Range] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return merged

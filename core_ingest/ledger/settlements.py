@@ -3,11 +3,10 @@
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import chain
 from uuid import UUID
 
 from core_ingest.door import Door
-from core_ingest.ledger.numbers import Range, runs, solid_runs
+from core_ingest.ledger.numbers import Range, runs
 
 DELAY_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0)
 """Upper bounds (s) of the delay from receivedtime to the settling transaction; one more is open."""
@@ -28,7 +27,7 @@ class _Group:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """A row of table `settlements`."""
+    """A row of table `settlements`: a bitmap from `first`, or every number from `first` to `last`."""
 
     workspace: int
     publisher: str
@@ -36,6 +35,7 @@ class Settlement:
     door: Door
     outcome: str
     first: int
+    last: int | None
     numbers: bytes
     delays: list[int]
 
@@ -84,12 +84,11 @@ class Settlements:
         for key in sorted(self._groups):
             workspace, publisher, _, door, outcome = key
             group = self._groups[key]
+            account = (workspace, publisher, group.epoch, door, outcome)
             delays = group.delays
-            for first, numbers in chain(runs(group.numbers), solid_runs(group.ranges)):
-                rows.append(
-                    Settlement(
-                        workspace, publisher, group.epoch, door, outcome, first, numbers, delays
-                    )
-                )
+            for first, numbers in runs(group.numbers):
+                rows.append(Settlement(*account, first, None, numbers, delays))
                 delays = [0] * len(delays)
+            for first, last in group.ranges:
+                rows.append(Settlement(*account, first, last, b"", [0] * len(delays)))
         return rows

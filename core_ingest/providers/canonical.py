@@ -33,7 +33,7 @@ def interpret(data: bytes) -> Interpretation:
 
 
 def _reading(provider: str, reading: CanonicalReading) -> Reading | Rejected:
-    known = reading.signal in CATALOGUE
+    known = reading.signal in CATALOGUE or reading.signal.startswith(f"{provider}.")
     name = reading.signal if known else uncatalogued(provider, reading.signal)
     observed = micros(reading.observed)
     if not EARLIEST <= observed <= LATEST:

@@ -144,6 +144,7 @@ class Transaction:
                 row.door.value,
                 row.outcome,
                 row.first,
+                row.last,
                 row.numbers,
                 "{" + ",".join(map(str, row.delays)) + "}",
             )

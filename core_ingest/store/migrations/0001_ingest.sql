@@ -121,12 +121,13 @@ CREATE TABLE settlements (
     door text COLLATE "C" NOT NULL,
     outcome text COLLATE "C" NOT NULL,
     first int8 NOT NULL,
+    last int8,
     numbers bytea NOT NULL,
     delays int4[] NOT NULL
 );
 COMMENT ON TABLE settlements IS
     'Appended by the handler, folded and removed by the compactor. Bit i of numbers (little-endian) '
-    'is sequence first + i. delays counts receivedtime -> commit by the bounds of core_ingest.ledger.';
+    'is sequence first + i; with last, the row is every number from first to last. delays counts receivedtime -> commit by the bounds of core_ingest.ledger.';
 
 CREATE TABLE ledger_epochs (
     workspace int4 NOT NULL REFERENCES workspaces,

@@ -103,11 +103,12 @@ ON CONFLICT DO NOTHING;
 
 -- name: append_settlements
 -- Numbers that this transaction settles. Appended only: a row that all batches updated would queue them.
-INSERT INTO settlements (workspace, publisher, epoch, door, outcome, first, numbers, delays)
-SELECT workspace, publisher, epoch, door, outcome, first, numbers, delays::int4[]
+INSERT INTO settlements (workspace, publisher, epoch, door, outcome, first, last, numbers, delays)
+SELECT workspace, publisher, epoch, door, outcome, first, last, numbers, delays::int4[]
 FROM unnest(
-    $1::int4[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::int8[], $7::bytea[], $8::text[]
-) AS s (workspace, publisher, epoch, door, outcome, first, numbers, delays);
+    $1::int4[], $2::text[], $3::uuid[], $4::text[], $5::text[],
+    $6::int8[], $7::int8[], $8::bytea[], $9::text[]
+) AS s (workspace, publisher, epoch, door, outcome, first, last, numbers, delays);
 
 -- name: add_checkpoint
 -- A publisher's checkpoint, kept until it counts; a copy that comes after a later one is past it.

@@ -1,0 +1,88 @@
+# The workshop. `make` explains itself; every other target does its own set-up in .venv.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+ifndef PYTHON
+PYTHON := $(shell for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+		>/dev/null 2>&1 && echo "$$candidate" && break; done)
+endif
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-input
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
+
+# Tests bring their own Postgres, the same on every machine; INGRESS_TESTBED_POSTGRES=installed
+# takes this machine's instead.
+PYTEST := INGRESS_TESTBED_POSTGRES=$${INGRESS_TESTBED_POSTGRES:-embedded} \
+	$(BIN)/pytest -n 2 --dist worksteal
+
+.PHONY: help install demo test test-all check bench docs lock clean
+
+help: ## Show this list
+	@echo "telematics-ingress. First: make demo, then make test. Targets:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo "ARGS go to the tool behind: make demo ARGS='--vehicles 20', make test ARGS='-k journal'"
+	@echo "PYTHON chooses the interpreter of a new .venv (3.11 to 3.14): $(or $(PYTHON),none found)"
+
+install: $(VENV)/.ready-dev ## Set up .venv with everything that developers need
+
+demo: $(VENV)/.ready-demo ## The whole system on this machine, with a live view
+	$(BIN)/ingress demo $(ARGS)
+
+test: $(VENV)/.ready-dev ## Unit, contract, integration and seeded acceptance tests, on Postgres 18
+	$(PYTEST) -m "not recordings" --ignore tests/integration/packaging $(ARGS)
+
+test-all: $(VENV)/.ready-dev ## The same and, where they are found, the real recordings
+	$(PYTEST) --ignore tests/integration/packaging $(ARGS)
+
+check: $(VENV)/.ready-dev ## Style, types, walls between rooms, generated documents, wheel and extras
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m ingress_testbed.documents --check
+	$(PYTEST) tests/integration/packaging
+
+bench: $(VENV)/.ready-dev ## Rows a second and WAL bytes a row, as ratios to a bare COPY
+	$(BIN)/python -m ingress_testbed.bench $(ARGS)
+
+docs: $(VENV)/.ready-dev ## Write the documents that are generated from the code
+	$(BIN)/python -m ingress_testbed.documents
+
+lock: $(BIN)/pip ## Pin the requirements anew, with hashes, for all platforms
+	command -v uv >/dev/null || $(PIP) uv
+	PATH="$$PATH:$(BIN)" $(LOCK) --all-extras --group build --group test --group check \
+		pyproject.toml --output-file requirements/dev.txt
+	PATH="$$PATH:$(BIN)" $(LOCK) --extra testbed --group build --constraints requirements/dev.txt \
+		pyproject.toml --output-file requirements/demo.txt
+
+clean: ## Remove .venv and what tools left behind
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# Two sets of pinned packages: the demo's is small, so that the first data comes soon.
+
+$(VENV)/.ready-demo: requirements/demo.txt pyproject.toml | $(BIN)/pip
+	@echo "Installing what the demo needs into $(VENV), once ..."
+	@$(PIP) --require-hashes --requirement requirements/demo.txt
+	@$(PIP) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: requirements/dev.txt pyproject.toml | $(BIN)/pip
+	@echo "Installing what developers need into $(VENV), once ..."
+	@$(PIP) --require-hashes --requirement requirements/dev.txt
+	@$(PIP) --no-build-isolation --no-deps --editable .
+	@touch $(VENV)/.ready-demo $@
+
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { \
+		echo "No Python 3.11, 3.12, 3.13 or 3.14 found. Install one, or name it:"; \
+		echo "  make PYTHON=/path/to/python3.13"; exit 1; } >&2
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		version=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		echo "$(PYTHON) (Python $$version) lacks the venv module. Install it, then try again:"; \
+		echo "  Debian, Ubuntu:  sudo apt-get install python$$version-venv"; \
+		echo "  Fedora:          sudo dnf install python$$version python3-pip"; exit 1; } >&2
+	@"$(PYTHON)" -m venv $(VENV)

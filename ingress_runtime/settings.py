@@ -1,0 +1,239 @@
+"""Settings: frozen objects that a process builds once, from its environment, in its command.
+
+`load` is the only reader of the environment. It refuses the start when a variable is unknown, so
+that a misspelt name is found by the deployment and not by the night shift.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_args, overload
+
+import click
+from pydantic import Field, SecretBytes, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ingress_runtime import redact
+
+SHARED_PREFIX = "INGRESS_"
+
+SHARED_VARIABLES = frozenset(
+    {
+        "INGRESS_API_URL",
+        "INGRESS_DATABASE_POOL_SIZE",
+        "INGRESS_DATABASE_STATEMENT_TIMEOUT_SECONDS",
+        "INGRESS_DATABASE_URL",
+        "INGRESS_KAFKA_BOOTSTRAP",
+        "INGRESS_LOG_FORMAT",
+        "INGRESS_LOG_LEVEL",
+        "INGRESS_RECORDINGS",
+        "INGRESS_TESTBED_POSTGRES",
+        "INGRESS_TRANSPORT",
+    }
+)
+"""Every `INGRESS_*` variable of the project, since each process meets those of its neighbours.
+
+One environment is often shared by all processes (an env file, a ConfigMap), and a process cannot
+import its neighbour's settings class to learn the names: the publisher is installed without core's
+dependencies. `make check` compares this set with the settings classes of all rooms.
+"""
+
+_LINK_NAME = re.compile(
+    r"_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
+)
+_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+
+
+class SettingsError(click.ClickException):
+    """The environment does not make valid settings. One line for each problem; exit code 2."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(("the settings are not valid:", *self.problems)))
+
+
+class Settings(BaseSettings):
+    """Base of every settings class: frozen, and one environment variable for each field.
+
+    A subclass sets `model_config = SettingsConfigDict(env_prefix="PUBLISHER_")`; the variable of
+    field `batch_size` is then `PUBLISHER_BATCH_SIZE`. Each field is a scalar that reads from a
+    string, with `Field(description=...)`; secrets are `SecretStr`. The constructor reads no
+    environment: tests give the values that they mean.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=False
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 — the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 — `load` reads the environment
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 — no .env is read in secret
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 — likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the constructor alone."""
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable: where its value goes and what the documents say about it."""
+
+    name: str
+    field: str
+    info: FieldInfo
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value must never be shown."""
+        return _mentions_secret(self.info.annotation)
+
+    @property
+    def required(self) -> bool:
+        """Whether a process cannot start without it."""
+        return self.info.is_required()
+
+
+def variables(settings: type[Settings]) -> Iterator[Variable]:
+    """Yield the variables that `settings` reads, in the order of its fields."""
+    prefix = settings.model_config.get("env_prefix", "")
+    for field, info in settings.model_fields.items():
+        yield Variable(name=f"{prefix}{field}".upper(), field=field, info=info)
+
+
+class LogSettings(Settings):
+    """How a process speaks.
+
+    Logs go to stderr; stdout belongs to a command's own output.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="INGRESS_LOG_")
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe level that is logged."
+    )
+    format: Literal["console", "json"] = Field(
+        default="console", description="For people (`console`) or for a log pipeline (`json`)."
+    )
+
+
+A = TypeVar("A", bound=Settings)
+B = TypeVar("B", bound=Settings)
+C = TypeVar("C", bound=Settings)
+D = TypeVar("D", bound=Settings)
+
+
+@overload
+def load(first: type[A], /, *, environ: Mapping[str, str] | None = None) -> tuple[A]: ...
+@overload
+def load(
+    first: type[A], second: type[B], /, *, environ: Mapping[str, str] | None = None
+) -> tuple[A, B]: ...
+@overload
+def load(
+    first: type[A], second: type[B], third: type[C], /, *, environ: Mapping[str, str] | None = None
+) -> tuple[A, B, C]: ...
+@overload
+def load(
+    first: type[A],
+    second: type[B],
+    third: type[C],
+    fourth: type[D],
+    /,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[A, B, C, D]: ...
+@overload
+def load(
+    *classes: type[Settings], environ: Mapping[str, str] | None = None
+) -> tuple[Settings, ...]: ...
+def load(
+    *classes: type[Settings], environ: Mapping[str, str] | None = None
+) -> tuple[Settings, ...]:
+    """Build `classes` from `environ` (default: the process's environment), in their order.
+
+    A process calls this once, with all classes that it reads. Variables that begin with `INGRESS_`
+    or with a class's own prefix must be known: to one of the classes, or as `SHARED_VARIABLES`. An
+    empty variable counts as unset. Service links that Kubernetes injects (`CORE_API_PORT_8080_TCP`)
+    are ignored. Secrets are remembered, so that logs hide them.
+
+    Raises SettingsError, which lists every problem: variable, value, rule and remedy.
+    """
+    given = {
+        name: value
+        for name, value in (os.environ if environ is None else environ).items()
+        if value and not _is_service_link(name, value)
+    }
+    problems = list(_unknown(given, classes))
+    built: list[Settings] = []
+    for settings in classes:
+        try:
+            built.append(_build(settings, given))
+        except ValidationError as error:
+            problems += _describe(error, settings, given)
+    if problems:
+        raise SettingsError(problems)
+    return tuple(built)
+
+
+def _build(settings: type[Settings], given: Mapping[str, str]) -> Settings:
+    values: dict[str, Any] = {}
+    for variable in variables(settings):
+        if (value := given.get(variable.name)) is not None:
+            values[variable.field] = value
+            if variable.secret:
+                redact.remember(value)
+    return settings(**values)
+
+
+def _unknown(given: Mapping[str, str], classes: Iterable[type[Settings]]) -> Iterator[str]:
+    prefixes = {SHARED_PREFIX}
+    known = set(SHARED_VARIABLES)
+    for settings in classes:
+        prefixes.add(settings.model_config.get("env_prefix", "").upper() or SHARED_PREFIX)
+        known.update(variable.name for variable in variables(settings))
+    for name in sorted(given):
+        if name.startswith(tuple(prefixes)) and name not in known:
+            near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+            hint = f"Did you mean {near[0]}?" if near else "All names are in docs/settings.md."
+            yield f"  {name} is no known setting. {hint} Correct the name or remove it."
+
+
+def _describe(
+    error: ValidationError, settings: type[Settings], given: Mapping[str, str]
+) -> Iterator[str]:
+    by_field = {variable.field: variable for variable in variables(settings)}
+    for detail in error.errors(include_url=False, include_context=False):
+        variable = by_field.get(str(detail["loc"][0])) if detail["loc"] else None
+        if variable is None:  # a rule over several fields
+            yield f"  {settings.__name__}: {redact.redact_text(detail['msg'])}"
+            continue
+        purpose = variable.info.description or "see docs/settings.md"
+        value = given.get(variable.name)
+        if value is None:
+            yield f"  {variable.name} is not set. Set it: {purpose}"
+            continue
+        shown = redact.HIDDEN if variable.secret else repr(redact.redact_text(value))
+        rule = detail["msg"].replace(value, shown) if variable.secret else detail["msg"]
+        yield f"  {variable.name}={shown}: {rule}. Set it right: {purpose}"
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Tell the variables that Kubernetes injects for a Service, such as one named `core-api`."""
+    if _LINK_NAME.search(name):
+        return True
+    return name.endswith("_PORT") and _LINK_VALUE.match(value) is not None
+
+
+def _mentions_secret(annotation: object) -> bool:
+    if annotation in (SecretStr, SecretBytes):
+        return True
+    return any(_mentions_secret(argument) for argument in get_args(annotation))

@@ -1,0 +1,109 @@
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+import pytest
+from asyncpg import exceptions
+
+from core_ingest.errors import (
+    ClockAhead,
+    Contention,
+    DataRefused,
+    IngestError,
+    SchemaOutdated,
+    StoreUnavailable,
+    translated,
+)
+
+BY_SQLSTATE = [
+    ("40P01", Contention),
+    ("40001", Contention),
+    ("22003", DataRefused),
+    ("22P05", DataRefused),
+    ("22021", DataRefused),
+    ("23502", DataRefused),
+    ("23503", DataRefused),
+    ("23505", DataRefused),
+    ("23514", DataRefused),
+    ("42P01", SchemaOutdated),
+    ("42703", SchemaOutdated),
+    ("42883", SchemaOutdated),
+    ("08003", StoreUnavailable),
+    ("08006", StoreUnavailable),
+    ("25006", StoreUnavailable),
+    ("28P01", StoreUnavailable),
+    ("3D000", StoreUnavailable),
+    ("40003", StoreUnavailable),
+    ("53100", StoreUnavailable),
+    ("53300", StoreUnavailable),
+    ("55P03", StoreUnavailable),
+    ("57014", StoreUnavailable),
+    ("57P01", StoreUnavailable),
+    ("57P03", StoreUnavailable),
+    ("58030", StoreUnavailable),
+    ("XX000", StoreUnavailable),
+]
+
+
+@pytest.mark.parametrize(("sqlstate", "expected"), BY_SQLSTATE)
+def test_error_of_the_database_is_named_by_what_can_be_done(
+    sqlstate: str, expected: type[Exception]
+) -> None:
+    error = asyncpg.PostgresError.new({"C": sqlstate, "M": "it went wrong"})
+
+    with pytest.raises(expected, match="it went wrong") as raised, translated():
+        raise error
+
+    assert type(raised.value) is expected
+    assert raised.value.__cause__ is error
+
+
+def test_refused_data_keep_their_sqlstate() -> None:
+    with pytest.raises(DataRefused) as raised, translated():
+        raise exceptions.CheckViolationError("no")
+
+    assert raised.value.sqlstate == "23514"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: asyncpg.InterfaceError("pool is closed"),
+        lambda: asyncpg.InternalClientError("lost the thread"),
+        lambda: ConnectionRefusedError("refused"),
+        lambda: OSError("no route to host"),
+        TimeoutError,
+        lambda: exceptions.ConnectionDoesNotExistError("connection was closed"),
+    ],
+)
+def test_connection_that_fails_is_an_unavailable_store(make: Callable[[], Exception]) -> None:
+    with pytest.raises(StoreUnavailable), translated():
+        raise make()
+
+
+def test_outdated_schema_says_what_to_run() -> None:
+    with pytest.raises(SchemaOutdated, match="ingress migrate"), translated():
+        raise exceptions.UndefinedTableError("relation history does not exist")
+
+
+@pytest.mark.parametrize("error", [KeyError("ours"), asyncio.CancelledError()])
+def test_what_is_no_trouble_of_the_database_passes(error: BaseException) -> None:
+    with pytest.raises(type(error)), translated():
+        raise error
+
+
+def test_only_what_a_retry_or_a_hand_can_mend_is_an_ingest_error() -> None:
+    assert issubclass(StoreUnavailable, IngestError)
+    assert issubclass(SchemaOutdated, IngestError)
+    assert issubclass(ClockAhead, IngestError)
+    assert not issubclass(Contention, IngestError)
+    assert not issubclass(DataRefused, IngestError)
+
+
+def test_clock_ahead_names_publisher_lead_and_limit() -> None:
+    error = ClockAhead("edge-1", 412.34, 300)
+
+    assert (error.ahead_seconds, error.skew_seconds) == (412.34, 300)
+    assert "'edge-1' is 412.3 s ahead" in str(error)
+    assert "allowed are 300 s" in str(error)
+    assert "nothing was lost" in str(error)
