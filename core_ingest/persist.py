@@ -50,7 +50,7 @@ class Persistence:
         decision = decide(candidates, marks, stored, self._prepared.skew)
         await transaction.append_history(decision.facts)
         await self._step("history")
-        await transaction.raise_latest(decision.raised)
+        await transaction.raise_latest(decision.raised, marks.keys())
         await self._step("latest")
         await transaction.raise_revisions({key[:2] for key in decision.raised})
         # The outbox and the arrival summaries of `core_events` belong here, under the asset locks.

@@ -8,7 +8,7 @@ from core_ingest.item import Item
 from core_ingest.reading import Reading
 from core_ingest.signals.catalogue import Signal, signal
 from core_ingest.store.identities import AssetName, Identities, SignalName
-from core_ingest.store.partitions import Partitions
+from core_ingest.store.partitions import DAY, Partitions
 from core_ingest.store.transaction import AssetKey
 
 
@@ -67,23 +67,22 @@ class Preparation:
 
     async def prepare(self, items: Iterable[Item], skew: int) -> Prepared:
         """Return the numbers. Readings further ahead than `skew` (µs) get no partition."""
-        workspaces: set[str] = set()
-        assets: set[AssetName] = set()
+        batch = list(items)
+        workspaces = {item.envelope.workspaceid for item in batch}
+        assets = {item.asset for item in batch if item.asset is not None}
         signals: set[SignalName] = set()
-        instants: set[int] = set()
-        for item in items:
-            workspaces.add(item.envelope.workspaceid)
+        days: set[int] = set()
+        for item in batch:
             if item.asset is None:
                 continue
-            assets.add(item.asset)
-            provider = item.asset[1]
             horizon = item.received + skew
             for reading in item.readings:
                 if type(reading) is Reading:
-                    signals.add((provider, reading.signal))
-                    if reading.observed <= horizon:
-                        instants.add(reading.observed)
-        await self._partitions.ensure(instants)
+                    name, observed, _ = reading
+                    signals.add((item.asset[1], name))
+                    if observed <= horizon:
+                        days.add(observed // DAY)
+        await self._partitions.ensure(days)
         return Prepared(
             workspaces=await self._identities.workspaces(workspaces),
             assets=await self._identities.assets(assets),

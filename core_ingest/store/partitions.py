@@ -20,7 +20,9 @@ Month: TypeAlias = tuple[int, int]
 
 _SQL = load("core_ingest.store", "sql/identities.sql")
 _FIRST_YEAR = 2015
-_DAY = 86_400_000_000
+DAY = 86_400_000_000
+"""In µs."""
+
 _AT_ONCE = 12
 """Partitions a transaction makes, so that none holds its locks for long."""
 
@@ -36,9 +38,8 @@ class Partitions:
         """Look again which months are there."""
         self._known.clear()
 
-    async def ensure(self, observed: Iterable[int]) -> None:
-        """Make the partitions that these instants (µs) need."""
-        days = {at // _DAY for at in observed}
+    async def ensure(self, days: Iterable[int]) -> None:
+        """Make the partitions that facts of these days (since 1970-01-01 UTC) need."""
         missing = sorted({month for day in days if (month := _month(day))} - self._known)
         if missing:
             with translated():
@@ -71,7 +72,7 @@ class Partitions:
 
 def _month(day: int) -> Month | None:
     """Return the month of a day since 1970, or None if the partition of old days holds it."""
-    at = instant(day * _DAY)
+    at = instant(day * DAY)
     return (at.year, at.month) if at.year >= _FIRST_YEAR else None
 
 

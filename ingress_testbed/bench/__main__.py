@@ -77,23 +77,19 @@ async def _run(url: str, directory: Path, workloads: list[Workload], rounds: int
     pool = await connect(url)
     key = (await KeyStore(pool).create(Role.INGEST, WORKSPACE, PUBLISHER)).text
     connection = await asyncpg.connect(url)
+    contenders = {
+        _BASELINE: bare_copy(connection),
+        _HANDLER: in_process(IngestHandler(pool)),
+    }
     try:
-        async with _api(url, directory, key) as (client, watch):
-            contenders = {
-                _BASELINE: bare_copy(connection),
-                _HANDLER: in_process(IngestHandler(pool)),
-                _DOOR: http_door(client, bodies),
-            }
+        async with _api(url, directory, key) as (processes, client, watch):
+            contenders[_DOOR] = http_door(client, bodies)
             for workload in workloads:
-                await _warm_up(contenders, workload, connection)
-                found = await _rounds(contenders, workload, connection, watch, rounds)
+                found = await processes.guard(
+                    _rounds(contenders, workload, connection, watch, rounds)
+                )
                 Console().print(_table(workload, found))
-            thirds = watch.thirds()
-            click.echo(
-                f"API memory under this load: middle third {thirds.middle / _MIB:.1f} MiB, last third "
-                f"{thirds.last / _MIB:.1f} MiB ({thirds.last / thirds.middle:.3f} of it), "
-                f"peak {thirds.peak / _MIB:.1f} MiB"
-            )
+            _report_memory(watch)
     finally:
         await connection.close()
         await pool.close()
@@ -102,7 +98,7 @@ async def _run(url: str, directory: Path, workloads: list[Workload], rounds: int
 @asynccontextmanager
 async def _api(
     url: str, directory: Path, key: str
-) -> AsyncIterator[tuple[httpx.AsyncClient, Watch]]:
+) -> AsyncIterator[tuple[Processes, httpx.AsyncClient, Watch]]:
     """Run the API as its own process, as it runs anywhere else."""
     port_file = directory / "api.port"
     variables = environment(INGRESS_DATABASE_URL=url, CORE_API_PORT="0")
@@ -119,16 +115,8 @@ async def _api(
         watching = asyncio.create_task(watch.run())
         headers = {"authorization": f"Bearer {key}"}
         async with httpx.AsyncClient(base_url=base, headers=headers, timeout=60) as client:
-            yield client, watch
+            yield processes, client, watch
         watching.cancel()
-
-
-async def _warm_up(
-    contenders: Mapping[str, Contender], workload: Workload, connection: asyncpg.Connection
-) -> None:
-    """Make assets, signals and partitions, and let every process see each statement once."""
-    for name in (_HANDLER, _DOOR):
-        await measure(connection, contenders[name], workload)
 
 
 async def _rounds(
@@ -138,6 +126,13 @@ async def _rounds(
     watch: Watch,
     rounds: int,
 ) -> dict[str, list[Measurement]]:
+    """Measure each contender in turn, round after round.
+
+    A round that does not count makes assets, signals and partitions beforehand, and lets every
+    process see each statement once.
+    """
+    for name in (_HANDLER, _DOOR):
+        await measure(connection, contenders[name], workload)
     found: dict[str, list[Measurement]] = {name: [] for name in contenders}
     for number in range(rounds):
         click.echo(f"{workload.name}: round {number + 1} of {rounds}", err=True)
@@ -146,6 +141,15 @@ async def _rounds(
             found[name].append(await measure(connection, contender, workload))
             watch.on = False
     return found
+
+
+def _report_memory(watch: Watch) -> None:
+    thirds = watch.thirds()
+    click.echo(
+        f"API memory under this load: middle third {thirds.middle / _MIB:.1f} MiB, last third "
+        f"{thirds.last / _MIB:.1f} MiB ({thirds.last / thirds.middle:.3f} of it), "
+        f"peak {thirds.peak / _MIB:.1f} MiB"
+    )
 
 
 def _table(workload: Workload, found: Mapping[str, list[Measurement]]) -> Table:

@@ -7,7 +7,7 @@ FROM ingest_limits;
 -- Lock the batch's assets in key order, before anything of theirs is read.
 SELECT count(*) FROM (
     SELECT a.id
-    FROM unnest($1::int4[], $2::int4[]) AS k (workspace, id)
+    FROM unnest($1::text::int4[], $2::text::int4[]) AS k (workspace, id)
     JOIN assets a ON a.workspace = k.workspace AND a.id = k.id
     ORDER BY a.workspace, a.id
     FOR NO KEY UPDATE OF a
@@ -19,7 +19,7 @@ SELECT
     k.workspace, k.asset, k.signal,
     (extract(epoch FROM l.observed) * 1000000)::int8 AS observed,
     l.num, l.lon, l.text, l.significant_num, l.significant_lon, l.significant_text
-FROM unnest($1::int4[], $2::int4[], $3::int4[]) AS k (workspace, asset, signal)
+FROM unnest($1::text::int4[], $2::text::int4[], $3::text::int4[]) AS k (workspace, asset, signal)
 CROSS JOIN LATERAL (
     SELECT observed, num, lon, text, significant_num, significant_lon, significant_text FROM latest
     WHERE workspace = k.workspace AND asset = k.asset AND signal = k.signal
@@ -29,7 +29,9 @@ CROSS JOIN LATERAL (
 -- name: stored
 -- The facts at given instants. The lateral keeps this on the index at every batch size.
 SELECT k.workspace, k.asset, k.signal, k.observed, h.num, h.lon, h.text
-FROM unnest($1::int4[], $2::int4[], $3::int4[], $4::int8[]) AS k (workspace, asset, signal, observed)
+FROM unnest(
+    $1::text::int4[], $2::text::int4[], $3::text::int4[], $4::text::int8[]
+) AS k (workspace, asset, signal, observed)
 CROSS JOIN LATERAL (
     SELECT num, lon, text FROM history
     WHERE workspace = k.workspace AND asset = k.asset AND signal = k.signal
@@ -39,45 +41,82 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS h;
 
--- name: raise_latest
--- One row a key, updated only where the new fact is greater by (observed, value).
-INSERT INTO latest AS l (
-    workspace, asset, signal, observed, received, num, lon, quality, text,
+-- name: raise_numbers
+-- New maxima, all numbers, of keys that have one that is a number or less; only where greater.
+UPDATE latest AS l SET
+    observed = f.at, received = 'epoch'::timestamptz + f.received * interval '1 microsecond',
+    num = f.num, lon = 'NaN', quality = f.quality, text = '',
+    significant_num = f.significant, significant_lon = 'NaN', significant_text = ''
+FROM (
+    SELECT f.*, 'epoch'::timestamptz
+        + (f.observed / 1000000) * interval '1 second'
+        + (f.observed % 1000000) * interval '1 microsecond' AS at
+    FROM unnest(
+        $1::text::int4[], $2::text::int4[], $3::text::int4[], $4::text::int8[], $5::text::int8[],
+        $6::text::int2[], $7::float8[], $8::float8[]
+    ) AS f (workspace, asset, signal, observed, received, quality, num, significant)
+) AS f
+WHERE l.workspace = f.workspace AND l.asset = f.asset AND l.signal = f.signal
+  AND (l.observed < f.at OR (l.observed = f.at AND l.lon = 'NaN' AND l.num < f.num));
+
+-- name: raise_values
+-- New maxima of any kind, of keys that have one; only where greater by (observed, value).
+UPDATE latest AS l SET
+    observed = f.at, received = 'epoch'::timestamptz + f.received * interval '1 microsecond',
+    num = f.num, lon = f.lon, quality = f.quality, text = f.text,
+    significant_num = f.significant_num, significant_lon = f.significant_lon,
+    significant_text = f.significant_text
+FROM (
+    SELECT f.*, 'epoch'::timestamptz
+        + (f.observed / 1000000) * interval '1 second'
+        + (f.observed % 1000000) * interval '1 microsecond' AS at
+    FROM unnest(
+        $1::text::int4[], $2::text::int4[], $3::text::int4[], $4::text::int8[], $5::text::int8[],
+        $6::text::int2[], $7::float8[], $8::float8[], $9::text[],
+        $10::float8[], $11::float8[], $12::text[]
+    ) AS f (
+        workspace, asset, signal, observed, received, quality, num, lon, text,
+        significant_num, significant_lon, significant_text
+    )
+) AS f
+WHERE l.workspace = f.workspace AND l.asset = f.asset AND l.signal = f.signal
+  AND (
+    l.observed,
+    CASE WHEN l.lon <> 'NaN' THEN 2 WHEN l.num = 'NaN' THEN 1 ELSE 0 END,
+    l.num, l.lon, l.text
+  ) < (
+    f.at,
+    CASE WHEN f.lon <> 'NaN' THEN 2 WHEN f.num = 'NaN' THEN 1 ELSE 0 END,
+    f.num, f.lon, f.text
+  );
+
+-- name: add_latest
+-- The first maxima of their keys. Under the locks of their assets no other can be there.
+INSERT INTO latest (
+    workspace, asset, signal, observed, received, quality, num, lon, text,
     significant_num, significant_lon, significant_text
 )
 SELECT
     workspace, asset, signal,
     'epoch'::timestamptz
-        + (observed / 1000000) * interval '1 second' + (observed % 1000000) * interval '1 microsecond',
+        + (f.observed / 1000000) * interval '1 second'
+        + (f.observed % 1000000) * interval '1 microsecond',
     'epoch'::timestamptz + received * interval '1 microsecond',
-    num, lon, quality, text, significant_num, significant_lon, significant_text
+    quality, num, lon, text, significant_num, significant_lon, significant_text
 FROM unnest(
-    $1::int4[], $2::int4[], $3::int4[], $4::int8[], $5::int8[], $6::float8[], $7::float8[],
-    $8::int2[], $9::text[], $10::float8[], $11::float8[], $12::text[]
+    $1::text::int4[], $2::text::int4[], $3::text::int4[], $4::text::int8[], $5::text::int8[],
+    $6::text::int2[], $7::float8[], $8::float8[], $9::text[],
+    $10::float8[], $11::float8[], $12::text[]
 ) AS f (
-    workspace, asset, signal, observed, received, num, lon,
-    quality, text, significant_num, significant_lon, significant_text
+    workspace, asset, signal, observed, received, quality, num, lon, text,
+    significant_num, significant_lon, significant_text
 )
-ORDER BY workspace, asset, signal
-ON CONFLICT (workspace, asset, signal) DO UPDATE SET
-    observed = excluded.observed, received = excluded.received,
-    num = excluded.num, lon = excluded.lon, quality = excluded.quality, text = excluded.text,
-    significant_num = excluded.significant_num, significant_lon = excluded.significant_lon,
-    significant_text = excluded.significant_text
-WHERE (
-    l.observed,
-    CASE WHEN l.lon <> 'NaN' THEN 2 WHEN l.num = 'NaN' THEN 1 ELSE 0 END,
-    l.num, l.lon, l.text
-) < (
-    excluded.observed,
-    CASE WHEN excluded.lon <> 'NaN' THEN 2 WHEN excluded.num = 'NaN' THEN 1 ELSE 0 END,
-    excluded.num, excluded.lon, excluded.text
-);
+ORDER BY workspace, asset, signal;
 
 -- name: raise_revisions
 -- Count one more change of these assets.
 UPDATE assets AS a SET revision = a.revision + 1
-FROM unnest($1::int4[], $2::int4[]) AS k (workspace, id)
+FROM unnest($1::text::int4[], $2::text::int4[]) AS k (workspace, id)
 WHERE a.workspace = k.workspace AND a.id = k.id;
 
 -- name: add_connection_events
