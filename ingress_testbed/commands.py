@@ -1,5 +1,7 @@
 """The testbed's commands. Each imports what it needs when it runs: help must not need extras."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -20,6 +22,17 @@ def _optional_speed(
     context: click.Context, option: click.Parameter, text: str | None
 ) -> float | None:
     return None if text is None else _speed(context, option, text)
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say what to install where a package is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            f"this needs {error.name}: pip install 'telematics-ingress[testbed]'"
+        ) from error
 
 
 @click.group()
@@ -103,8 +116,9 @@ def simulator(  # noqa: PLR0913, PLR0917 — a command has as many parameters as
     A client that reconnects goes on where its key stood; with &resend=all or &resend=N in its URL
     it gets everything, or the last N frames, again. GET /status tells how far each key is.
     """
-    from ingress_testbed.simulator.command import run  # noqa: PLC0415 — see the module's docstring
-    from ingress_testbed.simulator.server import Manner  # noqa: PLC0415 — likewise
+    with _extra():
+        from ingress_testbed.simulator.command import run  # noqa: PLC0415 — see the module's docstring
+        from ingress_testbed.simulator.server import Manner  # noqa: PLC0415 — likewise
 
     run(replay, api_keys, port, Manner(speed, rebase == "now", auth_delay, seconds))
 
@@ -184,8 +198,9 @@ def demo(  # noqa: PLR0913, PLR0917 — a command has as many parameters as opti
     and core serves exactly what the input leads to. On a terminal it stays up after that, until
     Ctrl-C, unless --seconds or --json is given.
     """
-    from ingress_testbed.demo import session  # noqa: PLC0415 — see the module's docstring
-    from ingress_testbed.recordings import RecordingError  # noqa: PLC0415 — likewise
+    with _extra():
+        from ingress_testbed.demo import session  # noqa: PLC0415 — see the module's docstring
+        from ingress_testbed.recordings import RecordingError  # noqa: PLC0415 — likewise
 
     if replay is not None and vehicles is not None:
         raise click.UsageError("--replay brings its own vehicles: leave --vehicles away.")

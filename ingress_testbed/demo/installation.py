@@ -1,0 +1,225 @@
+"""The whole system on this machine: which processes there are, how they are told of each other."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from core_api.key_store import KeyStore
+from core_api.keys import Role
+from core_ingest.errors import translated
+from core_ingest.store import database
+from core_ingest.store.migrate import migrate
+from ingress_testbed.demo.processes import Process, Processes, environment, ingress
+from ingress_testbed.simulator.protocol import LIVE_PATH
+
+WORKSPACE = "demo"
+_CHECKPOINT_SECONDS = 1
+_GRACE_SECONDS = 5
+_MEASURING_SECONDS = 120  # the simulator first reads its recording to the end
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What the simulator replays, for how many seconds, and what its subscribers ask for."""
+
+    recording: Path
+    speed: float
+    rebase: bool
+    seconds: float | None
+    labels: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What runs, and where it can be reached. `metrics` are URLs by publisher id.
+
+    `running` are the processes by name; a publisher's name is its id. `provider_keys` are the names
+    under which the simulator knows the publishers, by publisher id.
+    """
+
+    processes: Processes
+    running: Mapping[str, Process]
+    pool: asyncpg.Pool
+    api_url: str
+    provider_url: str
+    provider_keys: Mapping[str, str]
+    read_key: str
+    metrics: Mapping[str, str]
+
+
+@asynccontextmanager
+async def installed(
+    directory: Path, postgres_url: str, feed: Feed, publishers: Sequence[str]
+) -> AsyncIterator[Installation]:
+    """Start simulator, core and `publishers` on a fresh database; stop them, the last one first.
+
+    Raises ProcessEnded where one does not come up.
+    """
+    async with (
+        _database(postgres_url) as url,
+        _pool(url) as pool,
+        Processes(directory) as processes,
+    ):
+        keys = KeyStore(pool)
+        read_key = (await keys.create(Role.READ, WORKSPACE, None)).text
+        edges = [
+            Edge(
+                name=name,
+                directory=directory / name,
+                ingest_key=(await keys.create(Role.INGEST, WORKSPACE, name)).text,
+                provider_key=secrets.token_urlsafe(12),
+            )
+            for name in publishers
+        ]
+        provider_keys = [edge.provider_key for edge in edges]
+        (core, api_url), (provider, provider_url) = await asyncio.gather(
+            _core(processes, directory, url), _provider(processes, feed, provider_keys)
+        )
+        started = await asyncio.gather(
+            *(_publisher(processes, edge, feed, api_url, provider_url) for edge in edges)
+        )
+        running = (core, provider, *(process for process, _ in started))
+        yield Installation(
+            processes=processes,
+            running={process.name: process for process in running},
+            pool=pool,
+            api_url=api_url,
+            provider_url=provider_url,
+            provider_keys={name: f"key-{number}" for number, name in enumerate(publishers, 1)},
+            read_key=read_key,
+            metrics={process.name: url for process, url in started},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One publisher: its id, its directory, and what it may."""
+
+    name: str
+    directory: Path
+    ingest_key: str
+    provider_key: str
+
+
+@asynccontextmanager
+async def _pool(url: str) -> AsyncIterator[asyncpg.Pool]:
+    await migrate(url)
+    pool = await database.connect(url, min_size=1, max_size=2)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@asynccontextmanager
+async def _database(server_url: str) -> AsyncIterator[str]:
+    """Give a database of our own on the server, whosever it is, and drop it at the end."""
+    name = f"ingress_demo_{secrets.token_hex(4)}"
+    with translated():
+        connection = await asyncpg.connect(server_url)
+        await connection.execute(f"CREATE DATABASE {name}")
+    try:
+        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    finally:
+        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await connection.close()
+
+
+async def _core(processes: Processes, directory: Path, url: str) -> tuple[Process, str]:
+    port_file = directory / "api.port"
+    process = await processes.start(
+        "api",
+        ingress("api", "--port-file", str(port_file)),
+        environment(INGRESS_DATABASE_URL=url, INGRESS_LOG_FORMAT="json", CORE_API_PORT="0"),
+    )
+    port = await processes.ready(process, lambda: _read_port(port_file))
+    return process, f"http://127.0.0.1:{port}"
+
+
+async def _provider(processes: Processes, feed: Feed, keys: Sequence[str]) -> tuple[Process, str]:
+    speed = "max" if feed.speed == inf else f"{feed.speed:g}"
+    arguments = ["--replay", str(feed.recording), "--speed", speed]
+    arguments += ["--rebase", "now"] if feed.rebase else []
+    arguments += ["--seconds", f"{feed.seconds:g}"] if feed.seconds is not None else []
+    for key in keys:
+        arguments += ["--api-key", key]
+    process = await processes.start(
+        "simulator", ingress("simulator", *arguments), environment(INGRESS_LOG_FORMAT="json")
+    )
+    address = await processes.ready(
+        process, lambda: _said(process, "ws://"), seconds=_MEASURING_SECONDS
+    )
+    return process, f"http://{urlsplit(address).netloc}"
+
+
+async def _publisher(
+    processes: Processes, edge: Edge, feed: Feed, api_url: str, provider_url: str
+) -> tuple[Process, str]:
+    """Start a publisher, and return where its metrics are."""
+    edge.directory.mkdir()
+    streams = edge.directory / "streams.toml"
+    socket = f"ws{provider_url.removeprefix('http')}{LIVE_PATH}"
+    streams.write_text(streams_toml(edge.name, socket, feed.labels), encoding="utf-8")
+    process = await processes.start(
+        edge.name,
+        ingress("publisher", "run", "--streams", str(streams)),
+        environment(
+            INGRESS_API_URL=api_url,
+            INGRESS_LOG_FORMAT="json",
+            INGRESS_TRANSPORT="http",
+            PUBLISHER_CHECKPOINT_SECONDS=str(_CHECKPOINT_SECONDS),
+            PUBLISHER_GRACE_SECONDS=str(_GRACE_SECONDS),
+            PUBLISHER_JOURNAL_DIR=str(edge.directory),
+            PUBLISHER_METRICS_PORT="0",
+            INGEST_KEY=edge.ingest_key,
+            PROVIDER_KEY=edge.provider_key,
+        ),
+        grace_seconds=_GRACE_SECONDS * 2,
+    )
+    event = await processes.ready(process, lambda: _said(process, '{"', '"metrics_served"'))
+    return process, f"http://127.0.0.1:{json.loads(event)['port']}/metrics"
+
+
+def streams_toml(publisher: str, url: str, labels: Mapping[str, tuple[str, ...]]) -> str:
+    """Return a `streams.toml` of one stream with all vehicles and labels of a recording."""
+    vehicles = "\n".join(f"{_quoted(vid)} = {_quoted(found)}" for vid, found in labels.items())
+    return f"""\
+[workspaces.{WORKSPACE}]
+publisher = {_quoted(publisher)}
+api_key = {{ env = "INGEST_KEY" }}
+
+[[streams]]
+name = "fleet"
+workspace = "{WORKSPACE}"
+provider = "viriciti"
+url = {_quoted(url)}
+credential = {{ env = "PROVIDER_KEY" }}
+
+[streams.vehicles]
+{vehicles}
+"""
+
+
+def _quoted(text: object) -> str:
+    """Return a string, or a list of them, as TOML: JSON's are (toml.io/en/v1.0.0#string)."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+async def _read_port(path: Path) -> int | None:
+    return int(path.read_text()) if path.exists() else None  # noqa: ASYNC240 — a few bytes
+
+
+async def _said(process: Process, *words: str) -> str | None:
+    """Return the first line that holds all `words`; the first one begins it."""
+    for line in process.lines():
+        if line.startswith(words[0]) and all(word in line for word in words):
+            return line
+    return None
