@@ -1,7 +1,7 @@
 """One envelope on its way through the handler, and the pure steps of that way."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -57,13 +57,6 @@ class Item:
         if self.outcome is None:
             raise AssertionError(f"{self.origin} has no outcome")
         return self.outcome
-
-    @property
-    def candidates(self) -> int:
-        """Return how many of the readings are up for decision."""
-        if len(self.readings) == 1:
-            return 1
-        return sum(type(reading) is Reading for reading in self.readings)
 
     @property
     def origin(self) -> str:
@@ -170,21 +163,23 @@ def _interpret(
     item.asset = (envelope.workspaceid, provider, external_id)
 
 
-def conclude(item: Item, verdicts: list[OutcomeKind]) -> None:
-    """Set the outcome: the best of the readings'. `verdicts` are those of readings not rejected."""
+def conclude(item: Item, verdicts: Iterator[OutcomeKind]) -> None:
+    """Set the outcome: the best of the readings'.
+
+    Takes from `verdicts` one for each reading that is not rejected.
+    """
     if len(item.readings) == 1:
-        kind = verdicts[0]
-        if kind is not OutcomeKind.QUARANTINED:
-            item.outcome = PLAIN[kind]
+        item.outcome = PLAIN[next(verdicts)]
+        if item.outcome.kind is not OutcomeKind.QUARANTINED:
             return
-    remaining = iter(verdicts)
+        verdicts = iter([item.outcome.kind])
     best = OutcomeKind.REJECTED
     item.dead_letters = []
     for index, reading in enumerate(item.readings):
         if type(reading) is Rejected:
             item.dead_letters.append(DeadLetter(index, *reading))
             continue
-        verdict = next(remaining)
+        verdict = next(verdicts)
         if verdict is OutcomeKind.QUARANTINED:
             item.dead_letters.append(DeadLetter(index, "future", _future(item, reading)))
         best = min(best, verdict, key=RANK.__getitem__)

@@ -1,7 +1,6 @@
 """The middle of the handler's transaction: read, decide, write, for as many items as survive."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from itertools import islice
 from typing import TypeAlias
 
 from core_ingest.decide import decide, lookups
@@ -57,7 +56,7 @@ class Persistence:
         verdicts = iter(decision.verdicts)
         for item in items:
             if item.readings:
-                conclude(item, list(islice(verdicts, item.candidates)))
+                conclude(item, verdicts)
         await self._write_control(items)
         await self._write_dead_letters(items)
         await transaction.append_settlements(self._settled(items).rows())
@@ -120,20 +119,18 @@ class Persistence:
     def _settled(self, items: Sequence[Item]) -> Settlements:
         """Gather the numbers that these items settle: their own, and those they report on."""
         settlements = Settlements(self._now)
+        workspaces = self._prepared.workspaces
         for item in items:
             envelope = item.envelope
-            workspace, publisher = self._workspace(item), envelope.publisherid
-            if envelope.publisherepoch is not None and envelope.sequence is not None:
+            workspace, publisher = workspaces[envelope.workspaceid], envelope.publisherid
+            epoch, sequence = envelope.publisherepoch, envelope.sequence
+            if epoch is not None and sequence is not None:
                 outcome = OutcomeKind.CONTROL if item.is_control else item.concluded.kind
                 settlements.settle(
-                    workspace,
-                    publisher,
-                    envelope.publisherepoch,
-                    item.door,
-                    outcome,
-                    envelope.sequence,
-                    item.received,
+                    workspace, publisher, epoch, item.door, outcome, sequence, item.received
                 )
+            if item.control is None:
+                continue
             if isinstance(item.control, Undeliverable):
                 settlements.settle(
                     workspace,
@@ -145,8 +142,8 @@ class Persistence:
                     item.received,
                 )
             elif isinstance(item.control, Checkpoint):
-                for epoch in item.control.epochs:
-                    settlements.drop(workspace, publisher, epoch.epoch, item.door, epoch.dropped)
+                for each in item.control.epochs:
+                    settlements.drop(workspace, publisher, each.epoch, item.door, each.dropped)
         return settlements
 
     def _workspace(self, item: Item) -> int:

@@ -58,7 +58,9 @@ class Settlements:
         received: int,
     ) -> None:
         """Settle one number; `received` is its receivedtime in µs."""
-        group = self._group(workspace, publisher, epoch, door, outcome)
+        group = self._groups.get((workspace, publisher, epoch.int, door, outcome))
+        if group is None:
+            group = self._group(workspace, publisher, epoch, door, outcome)
         group.numbers.append(sequence)
         group.delays[bisect_left(_BOUNDS_MICROS, self._now - received)] += 1
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from operator import itemgetter
 from typing import TypeAlias
 
 from core_ingest.decide import Candidate, Instant, Key, Mark, Raised
@@ -12,6 +13,8 @@ from core_ingest.store.database import Connection
 from core_ingest.store.queries import load
 
 _SQL = load("core_ingest.store", "sql/ingest.sql")
+
+_KEY_OBSERVED_VALUE = itemgetter(*map(Candidate._fields.index, ("key", "observed", "value")))
 
 AssetKey: TypeAlias = tuple[int, int]
 """Workspace and asset, as the database numbers them."""
@@ -55,13 +58,14 @@ class Transaction:
 
     async def marks(self, keys: Iterable[Key]) -> dict[Key, Mark]:
         """Return the newest facts of `keys`, as far as there are any."""
+        asked = list(keys)
         with translated():
-            rows = await self.connection.fetch(_SQL["marks"], *_integers(list(keys), 3))
+            rows = await self.connection.fetch(_SQL["marks"], *_integers(asked, 3))
         return {
-            (workspace, asset, signal): Mark(
-                observed, of_columns(num, lon, text), of_columns(*significant)
+            asked[place - 1]: Mark(
+                observed, of_columns(num, lon, text), of_columns(snum, slon, stext)
             )
-            for workspace, asset, signal, observed, num, lon, text, *significant in rows
+            for place, observed, num, lon, text, snum, slon, stext in rows
         }
 
     async def stored(self, instants: set[Instant]) -> dict[Instant, list[Value]]:
@@ -90,7 +94,7 @@ class Transaction:
                 fact.quality,
                 *columns(fact.value),
             )
-            for fact in sorted(facts, key=_full_key)
+            for fact in _by_full_key(facts)
         ]
         with _under_locks():
             await self.connection.copy_records_to_table("history", records=rows, columns=_HISTORY)
@@ -101,28 +105,30 @@ class Transaction:
         Three statements, since most are numbers of known keys, and for those an update of few
         columns costs half of what an upsert of all does. Each is sorted by key.
         """
-        numbers, others, new = [], [], []
+        numbers: list[Key] = []
+        others: list[Key] = []
+        new: list[Key] = []
         for key in sorted(raised):
             fact, significant = raised[key]
             if key not in known:
-                new.append((key, fact, significant))
-            elif isinstance(fact.value, float) and isinstance(significant, float):
-                numbers.append((key, fact, significant))
+                new.append(key)
+            elif type(fact.value) is float and type(significant) is float:
+                numbers.append(key)
             else:
-                others.append((key, fact, significant))
+                others.append(key)
         with _under_locks():
             if numbers:
-                keys, facts, significants = zip(*numbers, strict=True)
+                facts, significants = zip(*map(raised.__getitem__, numbers), strict=True)
                 values = [fact.value for fact in facts]
                 await self.connection.execute(
-                    _SQL["raise_numbers"], *_fact_columns(keys, facts), values, significants
+                    _SQL["raise_numbers"], *_fact_columns(facts), values, significants
                 )
-            for statement, rows in (("raise_values", others), ("add_latest", new)):
-                if rows:
-                    keys, facts, significants = zip(*rows, strict=True)
+            for statement, chosen in (("raise_values", others), ("add_latest", new)):
+                if chosen:
+                    facts, significants = zip(*map(raised.__getitem__, chosen), strict=True)
                     await self.connection.execute(
                         _SQL[statement],
-                        *_fact_columns(keys, facts),
+                        *_fact_columns(facts),
                         *zip(*(columns(fact.value) for fact in facts), strict=True),
                         *zip(*map(columns, significants), strict=True),
                     )
@@ -193,13 +199,18 @@ def _literal(integers: Iterable[object]) -> str:
     return "{" + ",".join(map(str, integers)) + "}"
 
 
-def _fact_columns(keys: Sequence[Key], facts: Sequence[Candidate]) -> list[str]:
+def _fact_columns(facts: Sequence[Candidate]) -> list[str]:
     """Return workspace, asset, signal, observed, received and quality."""
-    rows = [
-        (*key, fact.observed, fact.received, fact.quality)
-        for key, fact in zip(keys, facts, strict=True)
-    ]
-    return _integers(rows, 6)
+    keys, observed, received, _, quality, _ = zip(*facts, strict=True)
+    return [*_integers(keys, 3), _literal(observed), _literal(received), _literal(quality)]
+
+
+def _by_full_key(facts: Sequence[Candidate]) -> list[Candidate]:
+    """Return `facts` by key, observed and value."""
+    try:
+        return sorted(facts, key=_KEY_OBSERVED_VALUE)
+    except TypeError:  # values of different kinds at one instant
+        return sorted(facts, key=_full_key)
 
 
 def _full_key(fact: Candidate) -> tuple[object, ...]:

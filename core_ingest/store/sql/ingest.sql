@@ -14,12 +14,12 @@ SELECT count(*) FROM (
 ) AS locked;
 
 -- name: marks
--- The newest facts of the batch's signals.
+-- The newest facts of the batch's signals, each with its key's place among those asked for.
 SELECT
-    k.workspace, k.asset, k.signal,
-    (extract(epoch FROM l.observed) * 1000000)::int8 AS observed,
+    k.place, (extract(epoch FROM l.observed) * 1000000)::int8 AS observed,
     l.num, l.lon, l.text, l.significant_num, l.significant_lon, l.significant_text
-FROM unnest($1::text::int4[], $2::text::int4[], $3::text::int4[]) AS k (workspace, asset, signal)
+FROM unnest($1::text::int4[], $2::text::int4[], $3::text::int4[])
+    WITH ORDINALITY AS k (workspace, asset, signal, place)
 CROSS JOIN LATERAL (
     SELECT observed, num, lon, text, significant_num, significant_lon, significant_text FROM latest
     WHERE workspace = k.workspace AND asset = k.asset AND signal = k.signal

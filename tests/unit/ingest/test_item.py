@@ -58,7 +58,7 @@ def item(
 
 def concluded(readings: Sequence[Reading | Rejected], *verdicts: OutcomeKind) -> Item:
     found = item(*readings)
-    conclude(found, list(verdicts))
+    conclude(found, iter(verdicts))
     return found
 
 
@@ -281,8 +281,8 @@ def test_nothing_but_rejected_and_quarantined_readings_is_quarantined() -> None:
 
 def test_concluding_again_replaces_what_was_concluded() -> None:
     found = item(GOOD, FUTURE)
-    conclude(found, [OutcomeKind.ACCEPTED, OutcomeKind.QUARANTINED])
-    conclude(found, [OutcomeKind.DUPLICATE, OutcomeKind.QUARANTINED])
+    conclude(found, iter([OutcomeKind.ACCEPTED, OutcomeKind.QUARANTINED]))
+    conclude(found, iter([OutcomeKind.DUPLICATE, OutcomeKind.QUARANTINED]))
 
     assert found.outcome == Outcome(OutcomeKind.DUPLICATE)
     assert [letter.index for letter in found.dead_letters] == [1]
