@@ -67,7 +67,6 @@ def test_readings_wait_for_a_decision_with_the_name_of_their_asset() -> None:
 
     assert found.asset == ("acme", "test", "bus_1")
     assert found.readings == [GOOD, BAD, GOOD]
-    assert found.candidates == 2
     assert found.outcome is None
     assert found.received == micros(NOON)
     assert found.origin == f"edge-1/{EPOCH}/7"
