@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from core_api.services import Services
 from core_api.settings import ApiSettings
-from ingress_runtime import shutdown
+from ingress_runtime import collector, shutdown
 
 log = structlog.get_logger()
 
@@ -56,6 +56,7 @@ async def serve(
     """
 
     def announce() -> None:
+        collector.spare_batches()
         host, port = listener.getsockname()[:2]
         if port_file is not None:
             _write_port(port_file, port)

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import structlog
 
 from ingress_contracts.control import ConnectionState
-from ingress_runtime import metrics
+from ingress_runtime import collector, metrics
 from ingress_runtime.shutdown import Shutdown
 from telematics_publisher.clock import Seconds
 from telematics_publisher.delivery import Delivery
@@ -104,6 +104,7 @@ async def run(
             await _open(workspace, settings, transport, resources, manners)
             for workspace in workspaces
         ]
+        collector.spare_batches()
         async with asyncio.TaskGroup() as tasks:
             beat = tasks.create_task(health.beat())
             running = [tasks.create_task(one.run(ended)) for one in publishers]
