@@ -30,7 +30,7 @@ help: ## Show this list
 install: $(VENV)/.ready-dev ## Set up .venv with everything that developers need
 
 demo: $(VENV)/.ready-demo ## The whole system on this machine, with a live view
-	$(POSTGRES) $(BIN)/ingress demo $(ARGS)
+	@$(POSTGRES) $(BIN)/ingress demo $(ARGS)
 
 test: $(VENV)/.ready-dev ## Unit, contract, integration and seeded acceptance tests, on Postgres 18
 	$(PYTEST) -m "not recordings" --ignore tests/integration/packaging $(ARGS)
@@ -47,7 +47,7 @@ check: $(VENV)/.ready-dev ## Style, types, walls between rooms, generated docume
 	$(PYTEST) tests/integration/packaging
 
 bench: $(VENV)/.ready-dev ## Rows a second and WAL bytes a row, as ratios to a bare COPY
-	$(POSTGRES) $(BIN)/python -m ingress_testbed.bench $(ARGS)
+	@$(POSTGRES) $(BIN)/python -m ingress_testbed.bench $(ARGS)
 
 docs: $(VENV)/.ready-dev ## Write the documents that are generated from the code
 	$(BIN)/python -m ingress_testbed.documents

@@ -154,7 +154,7 @@ def _report_memory(watch: Watch) -> None:
 
 def _table(workload: Workload, found: Mapping[str, list[Measurement]]) -> Table:
     table = Table(title=f"{workload.name}: {len(workload.rows):,} readings")
-    for heading in ("", "rows/s", "of COPY", "(min to max)", "WAL bytes/row"):
+    for heading in ("", "rows/s", "of COPY", "(min to max)", "WAL bytes/row", "disk bytes/row"):
         table.add_column(heading, justify="left" if not heading else "right")
     baseline = [one.rows_per_second for one in found[_BASELINE]]
     for name, measurements in found.items():
@@ -166,6 +166,7 @@ def _table(workload: Workload, found: Mapping[str, list[Measurement]]) -> Table:
             f"{median(ratios):.3f}",
             f"{min(ratios):.3f} to {max(ratios):.3f}",
             f"{median(one.wal_bytes_per_row for one in measurements):.0f}",
+            f"{median(one.disk_bytes_per_row for one in measurements):.0f}",
         )
     return table
 

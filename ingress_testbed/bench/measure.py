@@ -1,4 +1,4 @@
-"""One measurement: empty tables, a checkpoint, then seconds and WAL bytes of the work."""
+"""One measurement: empty tables, a checkpoint, then seconds, WAL and growth of the work."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,13 +13,18 @@ TRUNCATE history, latest, settlements, ledger_epochs, ledger_blocks, ledger_coun
     checkpoints, checkpoint_arrivals, dead_letters, connection_events
 """
 
+_SIZE = """
+SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('history') WHERE isleaf
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Rows a second and WAL bytes a row."""
+    """Rows a second, WAL bytes a row, and bytes that a row takes on disk with its index."""
 
     rows_per_second: float
     wal_bytes_per_row: float
+    disk_bytes_per_row: float
 
 
 async def measure(
@@ -43,7 +48,8 @@ async def measure(
     stored = await connection.fetchval("SELECT count(*) FROM history")
     if stored != rows:
         raise RuntimeError(f"{stored:,} facts are stored, {rows:,} were sent")
-    return Measurement(rows / seconds, written / rows)
+    grown = await connection.fetchval(_SIZE)
+    return Measurement(rows / seconds, written / rows, float(grown) / rows)
 
 
 async def _wal(connection: asyncpg.Connection) -> int:
