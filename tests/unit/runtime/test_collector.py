@@ -27,7 +27,7 @@ def test_a_batch_in_work_is_not_walked_over_and_cycles_still_are_collected() -> 
     collector.spare_batches()
     before = [generation["collections"] for generation in gc.get_stats()]
 
-    batch = [[] for _ in range(collector.ALIVE_MORE // 2)]
+    batch: list[list[int]] = [[] for _ in range(collector.ALIVE_MORE // 2)]
     assert [generation["collections"] for generation in gc.get_stats()] == before
 
     batch += [[] for _ in range(collector.ALIVE_MORE)]
