@@ -174,14 +174,18 @@ class Run:
             self._journey = await journey_of(pool, self._core, settled, message(frame))
 
     async def _guide(self, sample: Sample) -> None:
-        """Once there is something to see, say how to see it."""
+        """Once there is something to see, say how to see it.
+
+        A vehicle is there a moment before its first values: its asset is made beforehand.
+        """
         if self._guided or not sample.settled:
             return
-        self._guided = True
         async for vehicle in self._core.vehicles():
-            for line in guide.curl_lines(self._core, vehicle):
-                self._screen.say(line)
-            return
+            if vehicle["signals"]:
+                self._guided = True
+                for line in guide.curl_lines(self._core, vehicle):
+                    self._screen.say(line)
+                return
 
     def _say_how_it_went(self) -> None:
         if self._journey is not None:
