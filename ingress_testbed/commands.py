@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
+
+from ingress_testbed.simulator.habits import BadHabit, Habits, explained, read_habits
 
 
 def _speed(_context: click.Context, _option: click.Parameter, text: str) -> float:
@@ -22,6 +25,13 @@ def _optional_speed(
     context: click.Context, option: click.Parameter, text: str | None
 ) -> float | None:
     return None if text is None else _speed(context, option, text)
+
+
+def _habits(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> Habits:
+    try:
+        return read_habits(texts)
+    except BadHabit as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @contextmanager
@@ -52,6 +62,7 @@ def fleet() -> None:
 def record(file: Path, vehicles: int, hours: float, seed: int) -> None:
     """Write a seeded fleet's day to FILE (.jsonl or .jsonl.gz).
 
+    Electric buses drive routes, are parked, and are charged in depots; their signals hang together.
     The day has the rates, repeats, silences and wake-up glitches of real recordings.
     """
     from ingress_testbed.fleet import FleetPlan  # noqa: PLC0415 — see the module's docstring
@@ -62,7 +73,20 @@ def record(file: Path, vehicles: int, hours: float, seed: int) -> None:
 
 
 @click.command(
-    epilog="Example:\n\n  ingress simulator --replay day.jsonl.gz --speed 60 --api-key secret"
+    epilog="\b\nHabits:\n  "
+    + "\n  ".join(explained())
+    + """
+
+An occasion is a chance for each frame (0.01; it has a point), the number of a frame of a key's
+vehicles (500), or every so many and so often (500x3: 500, 1000 and 1500). What is sent again counts
+on. For no-data and endless-greeting it is subscriptions of a key that count.
+
+\b
+Examples:
+  ingress simulator --replay day.jsonl.gz --speed 60 --api-key secret
+  ingress simulator --replay day.jsonl.gz --habit future=0.001 --habit half-open=5000
+  ingress simulator --replay day.jsonl.gz --habit disconnect=1000x20 --sent sent.jsonl
+"""
 )
 @click.option(
     "--replay",
@@ -102,6 +126,22 @@ def record(file: Path, vehicles: int, hours: float, seed: int) -> None:
     show_default=True,
     help="A key to accept; may be given several times. Each has a place of its own in the replay.",
 )
+@click.option(
+    "--habit",
+    "habits",
+    multiple=True,
+    callback=_habits,
+    metavar="NAME=OCCASION",
+    help="A bad habit; may be given several times. See below.",
+)
+@click.option(
+    "--seed", default=1, show_default=True, help="Of the habits: equal seeds, equal mischief."
+)
+@click.option(
+    "--sent",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write every message that is sent to this file, as JSON lines with key and habits.",
+)
 def simulator(  # noqa: PLR0913, PLR0917 — a command has as many parameters as options
     replay: Path,
     speed: float,
@@ -110,17 +150,22 @@ def simulator(  # noqa: PLR0913, PLR0917 — a command has as many parameters as
     auth_delay: float,
     seconds: float,
     api_keys: tuple[str, ...],
+    habits: Habits,
+    seed: int,
+    sent: Path | None,
 ) -> None:
     """Act as ViriCiti's live websocket, on 127.0.0.1, with a recording.
 
     A client that reconnects goes on where its key stood; with &resend=all or &resend=N in its URL
-    it gets everything, or the last N frames, again. GET /status tells how far each key is.
+    it gets everything, or the last N frames, again. GET /status tells how far each key is, and how
+    often each habit was given in to.
     """
     with _extra():
         from ingress_testbed.simulator.command import run  # noqa: PLC0415 — see the module's docstring
         from ingress_testbed.simulator.server import Manner  # noqa: PLC0415 — likewise
 
-    run(replay, api_keys, port, Manner(speed, rebase == "now", auth_delay, seconds))
+    manner = Manner(speed, rebase == "now", auth_delay, seconds)
+    run(replay, api_keys, port, manner, replace(habits, seed=seed), sent)
 
 
 @click.command(

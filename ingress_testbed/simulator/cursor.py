@@ -19,9 +19,15 @@ class Cursor:
         self._recording = recording
         self._frames = recording.frames()
         self._passed = 0
+        self._written = 0
         self._unsent: deque[Frame] = deque()
         self._handed_out = 0
         self._ended = False
+
+    @property
+    def total(self) -> int:
+        """How many frames were written, those before a rewind too."""
+        return self._written
 
     @property
     def finished(self) -> bool:
@@ -48,6 +54,7 @@ class Cursor:
         for _ in range(count):
             self._unsent.popleft()
         self._handed_out -= count
+        self._written += count
 
     def rewind(self, resend: Resend, subscription: Subscription) -> None:
         """Go back by `resend` subscribed frames, or to the start."""

@@ -3,7 +3,8 @@
 `GET /api/v2/live?apiKey=KEY` (or the header `x-api-key`) opens the socket. The client subscribes
 with `{"vehicles": {vid: [label, …]}}`, the server echoes that and sends
 `{"type": "vehicles", "payload": {"vid", "label", "value", "time"}}`. Of our own making: the query
-parameter `resend`, and the path `/status`.
+parameter `resend` (or, for a client whose URL takes no query, the path
+`/api/v2/live/resend/all`), and the path `/status`.
 """
 
 import json
@@ -16,7 +17,8 @@ from ingress_testbed.recordings import Frame
 
 LIVE_PATH = "/api/v2/live"
 STATUS_PATH = "/status"
-_TEXT_FRAME = 0x81
+RESEND_PATH = f"{LIVE_PATH}/resend/"
+_FINAL, _CONTINUATION, _TEXT, _BINARY, _PING = 0x80, 0x0, 0x1, 0x2, 0x9
 _LENGTH_IN_2_BYTES, _LENGTH_IN_8_BYTES = 126, 127
 
 Subscription: TypeAlias = Mapping[str, frozenset[str]]
@@ -43,6 +45,8 @@ def read_request(target: str, api_key_header: str | None) -> Request:
     parts = urlsplit(target)
     query = parse_qs(parts.query)
     api_key = query.get("apiKey", [api_key_header])[-1]
+    if parts.path.startswith(RESEND_PATH):
+        return Request(LIVE_PATH, api_key, _resend(parts.path.removeprefix(RESEND_PATH)))
     return Request(parts.path, api_key, _resend(query.get("resend", ["0"])[-1]))
 
 
@@ -75,10 +79,35 @@ def message(frame: Frame) -> bytes:
 
 def wire(frame: Frame) -> bytes:
     """Return the bytes of `frame` on the socket: an unmasked text frame (RFC 6455, 5.2)."""
-    data = message(frame)
+    return _framed(_FINAL | _TEXT, message(frame))
+
+
+def whole(data: bytes) -> bytes:
+    """Return the bytes of any message in one frame: text, or binary where it is no UTF-8."""
+    return _framed(_FINAL | _opcode(data), data)
+
+
+def fragments(data: bytes, count: int) -> bytes:
+    """Return the bytes of a message in `count` frames, a ping after the first (RFC 6455, 5.4)."""
+    size = -(-len(data) // count)
+    parts = [data[at * size : (at + 1) * size] for at in range(count)]
+    frames = [_framed(_opcode(data), parts[0]), _framed(_FINAL | _PING, b"")]
+    frames += [_framed(_CONTINUATION, part) for part in parts[1:-1]]
+    return b"".join((*frames, _framed(_FINAL | _CONTINUATION, parts[-1])))
+
+
+def _opcode(data: bytes) -> int:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return _BINARY
+    return _TEXT
+
+
+def _framed(head: int, data: bytes) -> bytes:
     size = len(data)
     if size < _LENGTH_IN_2_BYTES:
-        return bytes((_TEXT_FRAME, size)) + data
+        return bytes((head, size)) + data
     if size < 1 << 16:
-        return bytes((_TEXT_FRAME, _LENGTH_IN_2_BYTES)) + size.to_bytes(2, "big") + data
-    return bytes((_TEXT_FRAME, _LENGTH_IN_8_BYTES)) + size.to_bytes(8, "big") + data
+        return bytes((head, _LENGTH_IN_2_BYTES)) + size.to_bytes(2, "big") + data
+    return bytes((head, _LENGTH_IN_8_BYTES)) + size.to_bytes(8, "big") + data

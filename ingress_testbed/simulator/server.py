@@ -17,6 +17,8 @@ from websockets.http11 import Response
 
 from ingress_testbed.recordings import Extent, Recording
 from ingress_testbed.simulator.clock import SYSTEM_CLOCK, Clock
+from ingress_testbed.simulator.habits import GOOD, Habit, Habits
+from ingress_testbed.simulator.line import Line
 from ingress_testbed.simulator.protocol import (
     LIVE_PATH,
     STATUS_PATH,
@@ -26,11 +28,13 @@ from ingress_testbed.simulator.protocol import (
     read_request,
     read_subscription,
 )
+from ingress_testbed.simulator.sent import SentTo
 from ingress_testbed.simulator.subscriber import Feed, Subscriber, end
 from ingress_testbed.simulator.timeline import MAX_SPEED, Timeline, shift_to_now
 
 _HOST = "127.0.0.1"
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+_PING_EVERY_SECONDS = 20.0
 
 log = structlog.get_logger()
 
@@ -55,25 +59,30 @@ class Simulator:
     Each key has its own cursor (one for each set of vehicles that it subscribes to), which
     survives reconnects; of two connections with the same key and vehicles, the newer one gets the
     frames and the older one falls silent. At the end of the recording the socket stays open and
-    silent.
+    silent. It has the bad habits that it is told to have.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — what it replays and how, all of it optional but the first two
         self,
         recording: Recording,
         *,
         keys: Mapping[str, str],
         manner: Manner = Manner(),
         clock: Clock = SYSTEM_CLOCK,
+        habits: Habits = GOOD,
+        sent_to: SentTo | None = None,
     ) -> None:
-        """`keys` are the secrets by name."""
+        """`keys` are the secrets by name; `sent_to` is told of all messages but echoes."""
         self._recording = recording
         self._manner = manner
         self._rebase = manner.rebase
         self._clock = clock
         timeline = Timeline(manner.speed, clock, manner.seconds)
-        feed = Feed(self._rebased, timeline, clock, manner.auth_delay)
+        feed = Feed(self._rebased, timeline, clock, manner.auth_delay, habits, sent_to)
         self._by_secret = {secret: Subscriber(name, feed) for name, secret in keys.items()}
+        self._by_name = {one.name: one for one in self._by_secret.values()}
+        # Who plays dead must not ask whether the client is alive, and close when it hears nothing.
+        self._ping_every = None if Habit.HALF_OPEN in habits else _PING_EVERY_SECONDS
         self._extent = Extent(0, 0, 0)
         self._server: Server | None = None
 
@@ -105,18 +114,31 @@ class Simulator:
                 process_request=self._answer,
                 compression=None,
                 max_size=_MAX_MESSAGE_BYTES,
+                ping_interval=self._ping_every,
             ) as self._server:
-                yield self
+                try:
+                    yield self
+                finally:
+                    for subscriber in self._by_secret.values():
+                        subscriber.cut_silent_lines()
         finally:
             for subscriber in self._by_secret.values():
                 subscriber.close()
+
+    async def revoke(self, name: str) -> None:
+        """Revoke the key of that name: close its sockets, and answer 401 from now on."""
+        await self._by_name[name].revoke()
+
+    def restore(self, name: str) -> None:
+        """Let a revoked key in again."""
+        self._by_name[name].revoked = False
 
     def status(self) -> dict[str, Any]:
         """Return what `GET /status` answers; `shift_ms` is what rebasing added to all times."""
         return {
             "frames_total": self._extent.frames,
             "shift_ms": self._recording.shift,
-            "keys": {one.name: one.status() for one in self._by_secret.values()},
+            "keys": {name: one.status() for name, one in self._by_name.items()},
         }
 
     def _answer(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
@@ -134,15 +156,19 @@ class Simulator:
             return connection.respond(
                 HTTPStatus.NOT_FOUND, f"there are {LIVE_PATH} and {STATUS_PATH}\n"
             )
-        if asked.api_key not in self._by_secret:
+        subscriber = self._by_secret.get(asked.api_key or "")
+        if subscriber is None:
             return connection.respond(HTTPStatus.UNAUTHORIZED, "this API key is not known\n")
+        if subscriber.revoked:
+            return connection.respond(HTTPStatus.UNAUTHORIZED, "this API key was revoked\n")
         return None
 
     async def _converse(self, connection: ServerConnection) -> None:
         """Serve one connection: each subscription is echoed, and replaces the one before."""
         asked = _read(connection.request)
         subscriber = self._by_secret[asked.api_key or ""]
-        subscriber.connections += 1
+        line = Line(connection)
+        subscriber.lines.add(line)
         log.info("subscriber_connected", key=subscriber.name)
         resend, feeding = asked.resend, None
         try:
@@ -154,12 +180,12 @@ class Simulator:
                     continue
                 await end(feeding)
                 await connection.send(message)
-                feeding = asyncio.create_task(subscriber.feed_to(connection, subscription, resend))
+                feeding = asyncio.create_task(subscriber.feed_to(line, subscription, resend))
                 resend = 0
         except ConnectionClosed:
             pass  # without a closing handshake; the provider does not mind
         finally:
-            subscriber.connections -= 1
+            subscriber.lines.discard(line)
             log.info("subscriber_disconnected", key=subscriber.name, sent=subscriber.sent)
             await end(feeding)
 

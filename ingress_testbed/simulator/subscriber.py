@@ -1,22 +1,28 @@
 """An API key's view of the recording: its cursors, and the task that feeds its socket."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from ingress_testbed.recordings import Recording, RecordingError
+from ingress_testbed.simulator import oddities
 from ingress_testbed.simulator.clock import Clock
 from ingress_testbed.simulator.cursor import Cursor
-from ingress_testbed.simulator.protocol import Resend, Subscription, wire
+from ingress_testbed.simulator.habits import Habit, Habits, source_name
+from ingress_testbed.simulator.line import Line
+from ingress_testbed.simulator.load import Load, Packer, PlainPacker
+from ingress_testbed.simulator.mischief import BadPacker
+from ingress_testbed.simulator.protocol import Resend, Subscription, whole
+from ingress_testbed.simulator.sent import SentTo, sent
 from ingress_testbed.simulator.timeline import Timeline
 
-_BATCH = 256
+_GREETING_EVERY_SECONDS = 0.05
 
 log = structlog.get_logger()
 
@@ -29,6 +35,8 @@ class Feed:
     timeline: Timeline
     clock: Clock
     auth_delay: float
+    habits: Habits
+    sent_to: SentTo | None
 
 
 @dataclass(slots=True)
@@ -38,18 +46,32 @@ class Subscriber:
     name: str
     feed: Feed
     sent: int = 0
-    connections: int = 0
+    messages: int = 0
+    injected: Counter[Habit] = field(default_factory=Counter)
+    lines: set[Line] = field(default_factory=set)
+    revoked: bool = False
+    _subscriptions: int = 0
+    _silent: list[Line] = field(default_factory=list)
     _cursors: dict[frozenset[str], Cursor] = field(default_factory=dict)
     _senders: dict[frozenset[str], asyncio.Task[None]] = field(default_factory=dict)
 
     def status(self) -> dict[str, Any]:
-        """Return what `GET /status` tells about the key."""
-        finished = bool(self._cursors) and all(one.finished for one in self._cursors.values())
-        return {"sent": self.sent, "connected": self.connections > 0, "finished": finished}
+        """Return what `GET /status` tells about the key.
 
-    async def feed_to(
-        self, connection: ServerConnection, subscription: Subscription, resend: Resend
-    ) -> None:
+        `sent` are frames of the recording that went out or were dropped, `messages` what was
+        written to sockets for them and beside them, `injected` how often each habit was given in to.
+        """
+        finished = bool(self._cursors) and all(one.finished for one in self._cursors.values())
+        return {
+            "sent": self.sent,
+            "connected": bool(self.lines),
+            "finished": finished,
+            "messages": self.messages,
+            "injected": {str(habit): times for habit, times in sorted(self.injected.items())},
+            "revoked": self.revoked,
+        }
+
+    async def feed_to(self, line: Line, subscription: Subscription, resend: Resend) -> None:
         """Send what is due from the cursor of the subscription's vehicles, until it is cancelled.
 
         A second sender for the same vehicles takes the cursor over. Ends when the recording or the
@@ -62,15 +84,32 @@ class Subscriber:
             self._senders[vehicles] = current
         if before is not current:
             await end(before)
+        self.cut_silent_lines()
         try:
-            cursor = self._cursor(vehicles)
-            cursor.rewind(resend, subscription)
-            await self._send(connection, cursor, subscription)
+            if await self._greeted(line, subscription):
+                cursor = self._cursor(vehicles)
+                cursor.rewind(resend, subscription)
+                await self._send(line, cursor, subscription)
         except ConnectionClosed:
             pass
         except RecordingError as error:  # it was readable when the simulator started
             log.exception("recording_unreadable")
-            await connection.close(CloseCode.INTERNAL_ERROR, error.message[:100])
+            await line.close(CloseCode.INTERNAL_ERROR, error.message[:100])
+
+    async def revoke(self) -> None:
+        """Refuse the key from now on, and close its sockets."""
+        self.revoked = True
+        log.info("key_revoked", key=self.name)
+        reason = "this API key was revoked"
+        await asyncio.gather(
+            *(line.close(CloseCode.POLICY_VIOLATION, reason) for line in list(self.lines))
+        )
+
+    def cut_silent_lines(self) -> None:
+        """Let go of the connections that fell silent."""
+        for line in self._silent:
+            line.cut()
+        self._silent.clear()
 
     def close(self) -> None:
         """Close the files of all cursors."""
@@ -82,35 +121,71 @@ class Subscriber:
             self._cursors[vehicles] = Cursor(self.feed.recording())
         return self._cursors[vehicles]
 
-    async def _send(
-        self, connection: ServerConnection, cursor: Cursor, subscription: Subscription
-    ) -> None:
+    async def _greeted(self, line: Line, subscription: Subscription) -> bool:
+        """Give in to the habits of a beginning; return whether data may follow."""
+        self._subscriptions += 1
+        habits, _ = self.feed.habits.on(self._subscriptions, self.name, greeting=True)
+        self.injected.update(habits[:1])
+        if Habit.NO_DATA in habits:
+            return False
+        greeting = oddities.acl(next(iter(subscription), ""))
+        load = Load(whole(greeting), 0, 1, [sent(self.name, (Habit.ENDLESS_GREETING,), greeting)])
+        while Habit.ENDLESS_GREETING in habits:
+            await line.write(load.data, lambda: self._went_out(load))
+            await self.feed.clock.sleep(_GREETING_EVERY_SECONDS)
+        return True
+
+    async def _send(self, line: Line, cursor: Cursor, subscription: Subscription) -> None:
         timeline = self.feed.timeline
-        batch: list[bytes] = []
+        packer = self._packer(cursor, subscription)
         for frame in cursor.take(subscription):
             wait = timeline.seconds_until(frame.time)
-            if wait > 0 or len(batch) == _BATCH:
-                await self._write(connection, cursor, batch)
+            if wait > 0 or packer.full:
+                if packer.full or not packer.holding:
+                    load = packer.seal()
+                    await self._write(line, cursor, load)
+                    if load.ending is not None:
+                        return
                 await self.feed.clock.sleep(min(wait, timeline.left()))
-            if not batch and timeline.left() <= 0:
+            if not packer.frames and timeline.left() <= 0:
                 cursor.end()
                 return
-            batch.append(wire(frame))
-        await self._write(connection, cursor, batch)
+            packer.add(frame)
+        await self._write(line, cursor, packer.seal())
 
-    async def _write(
-        self, connection: ServerConnection, cursor: Cursor, batch: list[bytes]
-    ) -> None:
-        """Write whole frames in one go, and wait while the socket's buffer is full.
+    def _packer(self, cursor: Cursor, subscription: Subscription) -> Packer:
+        if not self.feed.habits.occasions and self.feed.sent_to is None:
+            return PlainPacker()
+        source = source_name(self.name, subscription)
+        return BadPacker(self.feed.habits, self.name, source, cursor.total)
 
-        One `send` a frame costs a system call and a drain each: a tenth of this speed.
-        """
-        async with connection.send_context():
-            connection.transport.write(b"".join(batch))
-            cursor.written(len(batch))
-            self.sent += len(batch)
-            batch.clear()
+    async def _write(self, line: Line, cursor: Cursor, load: Load) -> None:
+        def written() -> None:
+            cursor.written(load.frames)
+            self._went_out(load)
+
+        await line.write(load.data, written)
         await asyncio.sleep(0)  # a reader that keeps up would never let anybody else run
+        if load.settle or load.ending is not None:
+            await line.heard()
+        if load.ending is not None:
+            await self._end(line, load.ending)
+
+    def _went_out(self, load: Load) -> None:
+        self.sent += load.frames
+        self.messages += load.messages
+        self.injected.update(load.injected)
+        if self.feed.sent_to is not None:
+            self.feed.sent_to(load.sent)
+
+    async def _end(self, line: Line, ending: Habit) -> None:
+        if ending is Habit.HALF_OPEN:
+            line.fall_silent()
+            self._silent.append(line)
+        elif ending is Habit.DISCONNECT:
+            line.cut()
+        else:
+            await self.revoke()
 
 
 async def end(task: asyncio.Task[None] | None) -> None:

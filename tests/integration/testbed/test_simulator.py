@@ -178,8 +178,22 @@ async def test_at_the_end_the_socket_stays_open_and_the_status_says_finished(
         "frames_total": 200,
         "shift_ms": 0,
         "keys": {
-            "first": {"sent": 200, "connected": True, "finished": True},
-            "second": {"sent": 0, "connected": False, "finished": False},
+            "first": {
+                "sent": 200,
+                "connected": True,
+                "finished": True,
+                "messages": 200,
+                "injected": {},
+                "revoked": False,
+            },
+            "second": {
+                "sent": 0,
+                "connected": False,
+                "finished": False,
+                "messages": 0,
+                "injected": {},
+                "revoked": False,
+            },
         },
     }
     assert "secret" not in answer.text

@@ -1,4 +1,5 @@
 from collections import Counter, defaultdict
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -30,6 +31,13 @@ def test_equal_plans_give_equal_frames_and_another_seed_others() -> None:
     plan = FleetPlan(vehicles=2, hours=0.1, seed=5)
     assert list(fleet_frames(plan)) == list(fleet_frames(plan))
     assert list(fleet_frames(FleetPlan(2, 0.1, 6))) != list(fleet_frames(plan))
+
+
+def test_a_plan_gives_these_very_bytes_on_every_machine() -> None:
+    digest = sha256()
+    for frame in fleet_frames(FleetPlan(vehicles=3, hours=1, seed=7)):
+        digest.update(frame.payload().encode() + b"\n")
+    assert digest.hexdigest() == "b203a5c4aa16808332743ea66ad60c8932feaaff140d80f3c68bd3fe253704b5"
 
 
 def test_a_larger_fleet_holds_the_frames_of_the_smaller_one() -> None:

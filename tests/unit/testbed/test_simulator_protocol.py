@@ -20,6 +20,7 @@ from ingress_testbed.simulator.timeline import MAX_SPEED, shift_to_now
         ("/api/v2/live?apiKey=K", None, Request("/api/v2/live", "K", 0)),
         ("/api/v2/live", "H", Request("/api/v2/live", "H", 0)),
         ("/api/v2/live?apiKey=a%2Bb&resend=all", None, Request("/api/v2/live", "a+b", "all")),
+        ("/api/v2/live/resend/all?apiKey=K", None, Request("/api/v2/live", "K", "all")),
         ("/status?resend=12", None, Request("/status", None, 12)),
     ],
 )

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 from math import copysign
 
@@ -5,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingress_testbed.recordings import Frame
-from ingress_testbed.truth import Latest, Position, truth_of
+from ingress_testbed.simulator.sent import Sent, sent
+from ingress_testbed.truth import (
+    SKEW_MS,
+    Latest,
+    Position,
+    facts_of,
+    facts_of_sent,
+    truth_of,
+    truth_of_sent,
+)
 
 POWER = "Vehicle.Powertrain.TractionBattery.CurrentPower"
 
@@ -79,3 +89,59 @@ def test_order_and_repetition_change_neither_snapshot_nor_facts(
     shuffled = data.draw(st.permutations(sent + again))
     once, other = truth_of(sent), truth_of(shuffled)
     assert (other.snapshot, other.facts) == (once.snapshot, once.facts)
+
+
+ARRIVED = 1_800_000_000_000
+HORIZON = ARRIVED + SKEW_MS
+_2090 = 3_800_000_000_000
+
+
+def vehicles(**payload: object) -> Sent:
+    fields = {"vid": "bus", "label": "soc", "value": 57.5, "time": ARRIVED, **payload}
+    return sent("key", (), json.dumps({"type": "vehicles", "payload": fields}).encode())
+
+
+def test_a_reading_from_beyond_the_horizon_is_quarantined_and_never_a_fact() -> None:
+    frames = [Frame("bus", "soc", "57.5", time) for time in (HORIZON, HORIZON + 1, _2090)]
+    truth = truth_of(frames, horizon=HORIZON)
+    assert (truth.facts, truth.quarantined, truth.frames) == (1, 2, 3)
+    assert facts_of(frames, horizon=HORIZON) == {
+        ("bus", "Vehicle.Powertrain.TractionBattery.StateOfCharge.Displayed", HORIZON, 57.5)
+    }
+
+
+def test_a_stamp_of_2090_is_no_fact_and_one_of_1970_is_one() -> None:
+    messages = [vehicles(time=_2090), vehicles(time=5), vehicles(time=ARRIVED, value=58)]
+    truth = truth_of_sent(messages, horizon=HORIZON)
+    ((_, latest),) = truth.snapshot.items()
+    assert latest.value == 58
+    assert (truth.facts, truth.quarantined, truth.dead_lettered) == (2, 1, 0)
+    assert {time for _, _, time, _ in facts_of_sent(messages, horizon=HORIZON)} == {5, ARRIVED}
+
+
+def test_what_holds_no_readings_is_empty() -> None:
+    silent = [b'{"type":"acl","payload":{}}', b'{"type":"error"}']
+    messages = [sent("key", (), data) for data in silent]
+    truth = truth_of_sent([*messages, vehicles(value=None)], horizon=HORIZON)
+    assert (truth.empty, truth.facts, truth.frames) == (3, 0, 3)
+
+
+def test_what_cannot_be_read_is_dead_lettered_each_time() -> None:
+    unreadable = [b"", b"\xff", b"[]", b'{"type":"vehicles"}', b'{"type":"chargestations"}', b"{"]
+    messages = [sent("key", (), data) for data in unreadable]
+    messages += [vehicles(vid=""), vehicles(label=7), vehicles(value="full"), vehicles(time=True)]
+    messages += [vehicles(time=10**15), vehicles(label="note", value="x" * 257)]
+    messages += [vehicles(label="note", value="\x00"), vehicles(label="gps", value="nan|5")]
+    truth = truth_of_sent(messages * 2, horizon=HORIZON)
+    assert (truth.dead_lettered, truth.facts) == (2 * len(messages), 0)
+
+
+def test_an_oversized_message_is_dead_lettered_and_a_huge_one_is_never_read() -> None:
+    messages = [Sent("key", ("oversized",), 524_289, None), Sent("key", ("huge",), 2**24 + 1, None)]
+    truth = truth_of_sent([*messages, vehicles()], horizon=HORIZON)
+    assert (truth.dead_lettered, truth.unread, truth.frames, truth.facts) == (1, 1, 2, 1)
+
+
+def test_digits_of_a_message_are_kept_as_those_of_a_frame() -> None:
+    data = b'{"type":"vehicles","payload":{"vid":"bus","label":"power","value":4.35,"time":0}}'
+    assert facts_of_sent([sent("key", (), data)], horizon=HORIZON) == {("bus", POWER, 0, 4350.0)}
