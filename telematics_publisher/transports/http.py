@@ -79,7 +79,7 @@ class HttpTransport:
     async def _post(self, body: bytes) -> httpx.Response:
         try:
             async with asyncio.timeout(self._deadline):
-                return await self._client.post(self._url, content=body)
+                response = await self._client.post(self._url, content=body)
         except TimeoutError as error:
             raise DeadlineExceeded(
                 f"no complete answer from {self._shown_url} within {self._deadline:g} s"
@@ -89,6 +89,10 @@ class HttpTransport:
             raise Unreachable(
                 f"{self._shown_url}: {kind}: {redact_text(str(error)) or 'no details'}"
             ) from error
+        # httpx's response and its stream hold each other, and with them both bodies: until the
+        # garbage collector looked at all it has, a busy publisher grew by megabytes a second.
+        response.stream = httpx.ByteStream(b"")
+        return response
 
     @property
     def _shown_url(self) -> str:
