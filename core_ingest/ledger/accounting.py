@@ -20,14 +20,15 @@ from core_ingest.store.queries import load
 _SQL = load("core_ingest.ledger", "ledger.sql")
 
 STRANDED_AFTER = timedelta(minutes=15)
-"""A publisher that has not reported for so long leaves its pending numbers stranded."""
+"""An epoch that its publisher has not reported for so long leaves its pending numbers stranded."""
 
 
 class Terms(BaseModel):
     """Numbers by what became of them. `received` are those of data messages, `control` the others.
 
-    `in_flight` numbers were handed out and are not settled yet; `stranded` are those of them whose
-    publisher stopped reporting. `unaccounted` must read zero. `redelivered` copies stand outside.
+    `in_flight` numbers were handed out and are not settled yet; `stranded` are those of epochs that
+    their publisher no longer reports. `unaccounted` must read zero. `redelivered` copies stand
+    outside.
     """
 
     model_config = ConfigDict(frozen=True)

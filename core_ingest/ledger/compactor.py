@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias
@@ -48,6 +48,14 @@ class _Report:
 
     number: int = -1
     epochs: dict[UUID, tuple[CheckpointEpoch, datetime]] = field(default_factory=dict)
+
+    def add(self, checkpoint: Checkpoint, arrived: datetime) -> None:
+        """Take in the next checkpoint. A head never falls: its numbers were handed out."""
+        self.number = checkpoint.number
+        for told in checkpoint.epochs:
+            known = self.epochs.get(told.epoch)
+            head = max(told.head, known[0].head) if known else told.head
+            self.epochs[told.epoch] = told.model_copy(update={"head": head}), arrived
 
 
 @dataclass(slots=True)
@@ -136,20 +144,22 @@ def _counting(
         if all(
             reached[key].get(route, -1) >= checkpoint.number for route in routes(checkpoint.routes)
         ):
-            due[key].number = checkpoint.number
-            due[key].epochs |= {epoch.epoch: (epoch, row["arrived"]) for epoch in checkpoint.epochs}
+            due[key].add(checkpoint, row["arrived"])
     return due
 
 
-def routes(named: Iterable[Route]) -> list[str]:
-    """Return the routes by which a checkpoint must arrive, each partition on its own."""
-    found: list[str] = []
+def routes(named: Iterable[Route]) -> Iterator[str]:
+    """Yield the routes by which a checkpoint must arrive, each partition on its own.
+
+    One by one: a message may name a thousand million partitions, and the first that is missing
+    decides.
+    """
     for route in named:
         if route.topic is None:
-            found.append(route.door)
+            yield route.door
         else:
-            found += [f"{route.door}/{route.topic}/{part}" for part in range(route.partitions or 0)]
-    return found
+            for partition in range(route.partitions or 0):
+                yield f"{route.door}/{route.topic}/{partition}"
 
 
 async def _fold(connection: Connection, rows: list[asyncpg.Record]) -> None:
@@ -190,7 +200,15 @@ async def _save(connection: Connection, account: Account, epoch: _Epoch) -> None
     await connection.executemany(
         _SQL["add_counts"],
         [
-            (*account, door, outcome, count.settled, count.redelivered, count.delays)
+            # An epoch of all numbers there are holds one more than int8 counts to.
+            (
+                *account,
+                door,
+                outcome,
+                min(count.settled, _GREATEST),
+                count.redelivered,
+                count.delays,
+            )
             for (door, outcome), count in sorted(epoch.counts.items())
         ],
     )

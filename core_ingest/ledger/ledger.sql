@@ -44,12 +44,12 @@ DELETE FROM ledger_blocks
 WHERE workspace = $1 AND publisher = $2 AND epoch = $3 AND block = ANY ($4::int8[]);
 
 -- name: add_counts
--- Add first settlements, copies and delays to an account.
+-- Add first settlements, copies and delays to an account; an int8 at its end stays there.
 INSERT INTO ledger_counts AS c (
     workspace, publisher, epoch, door, outcome, settled, redelivered, delays
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (workspace, publisher, epoch, door, outcome) DO UPDATE SET
-    settled = c.settled + excluded.settled,
+    settled = least(c.settled::numeric + excluded.settled, 9223372036854775807)::int8,
     redelivered = c.redelivered + excluded.redelivered,
     delays = (
         SELECT array_agg(a + b ORDER BY i)
@@ -57,11 +57,12 @@ ON CONFLICT (workspace, publisher, epoch, door, outcome) DO UPDATE SET
     );
 
 -- name: report_epoch
--- What a checkpoint that counts says of an epoch.
+-- What a checkpoint that counts says of an epoch. A head that falls is a journal that was damaged:
+-- the numbers were handed out all the same.
 INSERT INTO ledger_epochs AS e (workspace, publisher, epoch, first, head, pending, closed, reported)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (workspace, publisher, epoch) DO UPDATE SET
-    first = excluded.first, head = excluded.head, pending = excluded.pending,
+    first = excluded.first, head = greatest(e.head, excluded.head), pending = excluded.pending,
     closed = excluded.closed, reported = excluded.reported;
 
 -- name: forget_checkpoints
@@ -69,9 +70,10 @@ ON CONFLICT (workspace, publisher, epoch) DO UPDATE SET
 DELETE FROM checkpoints WHERE workspace = $1 AND publisher = $2 AND number <= $3;
 
 -- name: accounts
--- Epochs of a workspace, with whether their publisher still reports.
+-- Epochs of a workspace, with how long their publisher has not reported them: it may report others
+-- and have lost the journal that knew this one.
 SELECT e.publisher, e.epoch, e.lowest, e.highest, e.first, e.head, e.pending, e.closed, e.reported,
-    now() - max(e.reported) OVER (PARTITION BY e.publisher) AS silence
+    now() - coalesce(e.reported, max(e.reported) OVER (PARTITION BY e.publisher)) AS silence
 FROM ledger_epochs e JOIN workspaces w ON w.id = e.workspace
 WHERE w.name = $1
 ORDER BY e.publisher, e.epoch;
