@@ -52,6 +52,10 @@ async def _go_on(_step: str) -> None:
     """Do nothing between steps."""
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class IngestHandler:
     """Takes batches of envelopes and commits what becomes of them.
 
@@ -90,21 +94,29 @@ class IngestHandler:
             raise result
         return result
 
-    async def handle_together(self, deliveries: Sequence[Delivery]) -> list[Result]:
+    async def handle_together(
+        self, deliveries: Sequence[Delivery], *, locked: Callable[[], None] = _nothing
+    ) -> list[Result]:
         """Commit several callers' batches in one transaction; one result a delivery, in order.
 
-        What is wrong with one delivery never fails another. Raises StoreUnavailable when nothing
-        was committed.
+        `locked` is called once the assets are locked: whatever begins after that comes after this
+        batch. What is wrong with one delivery never fails another. Raises StoreUnavailable when
+        nothing was committed.
         """
-        return await self._run(deliveries, ())
+        return await self._run(deliveries, (), locked)
 
-    async def _run(self, deliveries: Sequence[Delivery], within: Sequence[Within]) -> list[Result]:
+    async def _run(
+        self,
+        deliveries: Sequence[Delivery],
+        within: Sequence[Within],
+        locked: Callable[[], None] = _nothing,
+    ) -> list[Result]:
         """Repeat the transaction while a repetition can help; each starts from the envelopes."""
         careful = False
         for attempt in range(_ATTEMPTS):
             batch = [self._items(delivery) for delivery in deliveries]
             try:
-                return await self._commit(batch, within, careful=careful)
+                return await self._commit(batch, within, locked, careful=careful)
             except Contention:
                 pause = random.uniform(0, _FIRST_PAUSE * 2**attempt)  # noqa: S311 — jitter
                 await asyncio.sleep(pause)
@@ -124,7 +136,12 @@ class IngestHandler:
         ]
 
     async def _commit(
-        self, batch: list[list[Item]], within: Sequence[Within], *, careful: bool
+        self,
+        batch: list[list[Item]],
+        within: Sequence[Within],
+        locked: Callable[[], None],
+        *,
+        careful: bool,
     ) -> list[Result]:
         prepared = await self._preparation.prepare(
             (item for items in batch for item in items if not item.refused), self._skew
@@ -144,6 +161,7 @@ class IngestHandler:
                     if not item.refused
                 ]
                 await transaction.lock(prepared.asset_keys(live))
+                locked()
                 await self._step("locked")
                 persistence = Persistence(transaction, prepared, now, self._step)
                 await (persistence.store_survivors if careful else persistence.store)(live)
@@ -158,17 +176,19 @@ class IngestHandler:
 
 
 def _clock_ahead(items: list[Item], now: int, skew: int) -> ClockAhead | None:
-    """Return the error of a delivery whose edge lives in the future.
+    """Return the error of a delivery whose edge lives in the future: of its furthest envelope.
 
     A queue cannot tell its publisher to wait: from there such envelopes become dead letters.
     """
-    error = None
+    furthest = None
     for item in items:
         if item.received > now + skew and not item.refused:
-            error = ClockAhead(item.envelope.publisherid, (item.received - now) / 1e6, skew / 1e6)
             if item.door is Door.KAFKA:
-                item.dead_letter("clock_ahead", str(error))
-                error = None
-            else:
-                break
-    return error
+                item.dead_letter("clock_ahead", str(_ahead(item, now, skew)))
+            elif furthest is None or item.received > furthest.received:
+                furthest = item
+    return None if furthest is None else _ahead(furthest, now, skew)
+
+
+def _ahead(item: Item, now: int, skew: int) -> ClockAhead:
+    return ClockAhead(item.envelope.publisherid, (item.received - now) / 1e6, skew / 1e6)

@@ -148,6 +148,11 @@ def _interpret(
     except Uninterpretable as error:
         item.dead_letter(error.reason, error.detail)
         return
+    except Exception as error:  # noqa: BLE001 — a plugin's defect must not hold up its neighbours
+        # The text of a stranger's error may be anything; its kind is enough to find it by.
+        detail = f"{type(error).__name__} in the interpreter of {envelope.provider!r}"
+        item.dead_letter("interpreter_failed", f"{detail}: mend it, then replay this message")
+        return
     if envelope.provider is not None and provider != envelope.provider:
         detail = f"the data speak of {provider!r}, the envelope of {envelope.provider!r}"
         item.dead_letter("foreign_provider", detail)

@@ -1,4 +1,4 @@
-"""The answer of the ingest door: `{"outcomes": [{"index", "id", "outcome", "reason"}]}`."""
+"""The answer of the ingest door: `{"outcomes": [{"index", "id", "outcome", "reason", "detail"}]}`."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,10 @@ class ItemOutcome(BaseModel):
         "empty, dead_lettered, control or refused; later versions may add others."
     )
     reason: str | None = None
+    detail: str | None = Field(
+        default=None,
+        description="What is wrong and where, for people; left out where there is nothing to say.",
+    )
 
 
 class Answer(BaseModel):

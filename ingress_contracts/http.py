@@ -36,6 +36,7 @@ STRUCTURED = "application/cloudevents+json"
 _CONTENT_TYPE = "content-type"
 _ATTRIBUTES = {f"ce-{name}": name for name in attributes.NAMES - {"datacontenttype"}}
 _NEEDS_NO_PERCENT = "".join(set(map(chr, range(0x21, 0x7F))) - set('"%'))
+_ALWAYS = ("index", "id", "outcome", "reason")
 _QUOTED_PAIR = re.compile(r"\\(.)")
 
 
@@ -108,8 +109,12 @@ def decode(headers: Mapping[str, str], body: bytes) -> list[Envelope | Malformed
 
 
 def encode_answer(answer: Answer) -> bytes:
-    """Return the answer as JSON."""
-    return to_json(answer)
+    """Return the answer as JSON; only outcomes that have a detail carry that member."""
+    outcomes = [vars(outcome) for outcome in answer.outcomes]
+    for index, members in enumerate(outcomes):
+        if members["detail"] is None:
+            outcomes[index] = {name: members[name] for name in _ALWAYS}
+    return to_json({"outcomes": outcomes})
 
 
 def decode_answer(body: bytes) -> Answer:
@@ -167,7 +172,7 @@ def _parsed(body: bytes) -> object:
     try:
         return json_format.parse(body)
     except ValueError as error:
-        raise UnreadableBody(f"the body is not JSON in UTF-8 ({type(error).__name__})") from error
+        raise UnreadableBody(f"the body is not JSON in UTF-8: {error}") from error
 
 
 def _checked(index: int, envelope: Envelope) -> Envelope | Malformed:

@@ -45,7 +45,9 @@ def main() -> None:
       ingress demo                   the whole system on this machine, with a live view
       ingress migrate                prepare the database that INGRESS_DATABASE_URL names
       ingress api                    core: the HTTP door and the read API
+      ingress publisher check        try the edge's streams, keys and journals before it runs
       ingress publisher run --help   the edge: from provider websockets to core
+      ingress doctor                 what is wrong with this machine, and what to do
 
     Settings are environment variables: see docs/settings.md.
     """  # noqa: D301 — click reads the escape
@@ -69,7 +71,8 @@ def _stand_in(entry: EntryPoint, error: ModuleNotFoundError) -> click.Command:
     if missing in EXTRAS:  # our own module: an incomplete installation, which no extra mends
         remedy = f"reinstall telematics-ingress: {error}"
     elif room in EXTRAS:
-        remedy = f"pip install 'telematics-ingress[{EXTRAS[room]}]'"
+        extra = EXTRAS[room]
+        remedy = f"pip install 'telematics-ingress[{extra}]', or in a checkout '.[{extra}]'"
     else:
         remedy = f"install {missing}, which {entry.module} needs"
 

@@ -47,11 +47,18 @@ def redact_url(url: str) -> str:
 
 def redact_text(text: str) -> str:
     """Return `text` with URLs, query strings, credentials and remembered secrets made harmless."""
+    text = _CREDENTIAL.sub(rf"\g<head> {HIDDEN}", redact_known(text))
+    return _HEADER.sub(rf"\g<head>{HIDDEN}", text)
+
+
+def redact_known(text: str) -> str:
+    """Return `text` without remembered secrets and what URLs carry: for sentences of our own.
+
+    `redact_text` would take `api_key: is missing` for a header, and hide a word of it.
+    """
     for secret in sorted(_remembered, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    text = redact_url(text)
-    text = _CREDENTIAL.sub(rf"\g<head> {HIDDEN}", text)
-    return _HEADER.sub(rf"\g<head>{HIDDEN}", text)
+    return redact_url(text)
 
 
 def redact_field(name: str, value: object) -> object:

@@ -9,10 +9,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args, overload
+from typing import Annotated, Any, Literal, TypeVar, get_args, overload
 
 import click
-from pydantic import Field, SecretBytes, SecretStr, ValidationError
+from pydantic import Field, SecretBytes, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -26,6 +26,8 @@ SHARED_VARIABLES = frozenset(
         "INGRESS_DATABASE_POOL_SIZE",
         "INGRESS_DATABASE_STATEMENT_TIMEOUT_SECONDS",
         "INGRESS_DATABASE_URL",
+        "INGRESS_FAULTS",
+        "INGRESS_FAULTS_ALLOWED",
         "INGRESS_KAFKA_BOOTSTRAP",
         "INGRESS_LOG_FORMAT",
         "INGRESS_LOG_LEVEL",
@@ -45,6 +47,12 @@ _LINK_NAME = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
 )
 _LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+
+GREATEST = 10**15
+"""No number in a setting is larger: clocks, SQLite and Postgres would fail at it, much later."""
+
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:%-]{1,255}$")]
+"""A host's name or address to listen on, without a port."""
 
 
 class SettingsError(click.ClickException):
@@ -67,8 +75,19 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=False
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=False,
     )
+
+    @field_validator("*")
+    @classmethod
+    def _sane(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and abs(value) > GREATEST:
+            raise ValueError(f"Input should be at most {GREATEST}")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -184,6 +203,22 @@ def load(
     return tuple(built)
 
 
+def strangers(
+    classes: Iterable[type[Settings]], environ: Mapping[str, str]
+) -> Iterator[tuple[str, str | None]]:
+    """Yield variables that `load` lets pass and yet look like ours, each with the nearest name.
+
+    Such as CORE_APY_PORT beside CORE_API_PORT: it may be another room's, which is not here.
+    """
+    names = {variable.name for each in classes for variable in variables(each)} | SHARED_VARIABLES
+    prefixes = tuple(_prefixes(classes))
+    families = tuple({f"{prefix.partition('_')[0]}_" for prefix in prefixes})
+    for name in sorted(environ.keys() - names):
+        ours = name.startswith(families) and not name.startswith(prefixes)
+        if ours and environ[name] and not _is_service_link(name, environ[name]):
+            yield name, _near(name, names)
+
+
 def _build(settings: type[Settings], given: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     for variable in variables(settings):
@@ -195,16 +230,25 @@ def _build(settings: type[Settings], given: Mapping[str, str]) -> Settings:
 
 
 def _unknown(given: Mapping[str, str], classes: Iterable[type[Settings]]) -> Iterator[str]:
-    prefixes = {SHARED_PREFIX}
-    known = set(SHARED_VARIABLES)
-    for settings in classes:
-        prefixes.add(settings.model_config.get("env_prefix", "").upper() or SHARED_PREFIX)
-        known.update(variable.name for variable in variables(settings))
+    prefixes = tuple(_prefixes(classes))
+    known = {variable.name for each in classes for variable in variables(each)} | SHARED_VARIABLES
     for name in sorted(given):
-        if name.startswith(tuple(prefixes)) and name not in known:
-            near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
-            hint = f"Did you mean {near[0]}?" if near else "All names are in docs/settings.md."
+        if name.startswith(prefixes) and name not in known:
+            near = _near(name, known)
+            hint = f"Did you mean {near}?" if near else "All names are in docs/settings.md."
             yield f"  {name} is no known setting. {hint} Correct the name or remove it."
+
+
+def _prefixes(classes: Iterable[type[Settings]]) -> set[str]:
+    """Return what the names of these settings begin with, and those of the shared ones."""
+    return {SHARED_PREFIX} | {
+        each.model_config.get("env_prefix", "").upper() or SHARED_PREFIX for each in classes
+    }
+
+
+def _near(name: str, known: Iterable[str]) -> str | None:
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+    return found[0] if found else None
 
 
 def _describe(
@@ -214,7 +258,7 @@ def _describe(
     for detail in error.errors(include_url=False, include_context=False):
         variable = by_field.get(str(detail["loc"][0])) if detail["loc"] else None
         if variable is None:  # a rule over several fields
-            yield f"  {settings.__name__}: {redact.redact_text(detail['msg'])}"
+            yield f"  {redact.redact_text(_rule(detail['msg']))}"
             continue
         purpose = variable.info.description or "see docs/settings.md"
         value = given.get(variable.name)
@@ -222,8 +266,15 @@ def _describe(
             yield f"  {variable.name} is not set. Set it: {purpose}"
             continue
         shown = redact.HIDDEN if variable.secret else repr(redact.redact_text(value))
-        rule = detail["msg"].replace(value, shown) if variable.secret else detail["msg"]
-        yield f"  {variable.name}={shown}: {rule}. Set it right: {purpose}"
+        rule = _rule(detail["msg"])
+        if variable.secret:
+            rule = rule.replace(value, shown)
+        yield f"  {variable.name}={shown}: {rule} Set it right: {purpose}"
+
+
+def _rule(message: str) -> str:
+    """Return pydantic's message as a sentence."""
+    return message.removeprefix("Value error, ").rstrip(".") + "."
 
 
 def _is_service_link(name: str, value: str) -> bool:

@@ -34,9 +34,31 @@ hypothesis.settings.register_profile("local", deadline=None, print_blob=True)
 hypothesis.settings.register_profile(
     "ci", deadline=None, print_blob=True, derandomize=True, database=None
 )
+hypothesis.settings.register_profile("nightly", deadline=None, print_blob=True)
 hypothesis.settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "local")
 )
+
+
+NIGHTLY_ROUNDS = 100
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register what is ours."""
+    config.addinivalue_line(
+        "markers",
+        "hostile: bad input by the ten thousand, and a hundred times that by night "
+        "(HYPOTHESIS_PROFILE=nightly)",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeat hostile tests by night: in rounds, since Hypothesis remembers all of one's examples."""
+    if metafunc.definition.get_closest_marker("hostile") is None:
+        return
+    if hypothesis.settings.get_current_profile_name() == "nightly":
+        metafunc.fixturenames.append("round_")
+        metafunc.parametrize("round_", range(NIGHTLY_ROUNDS), ids="round{:02}".format)
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,8 @@ def _observed(data: bytes, time: Any) -> int:
 
 
 def _exact_floor(time: Decimal) -> int:
-    if not time.is_finite() or abs(time) > LATEST:
+    # Compared, not computed with: the exponent may be one that the usual context cannot hold.
+    if not time.is_finite() or not -LATEST <= time <= LATEST:
         return LATEST + 1
     return floor(_FLOORED.multiply(time, Decimal(1000)))
 

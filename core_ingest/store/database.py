@@ -1,10 +1,10 @@
 """The connection pool, built in `main` from settings."""
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from core_ingest.errors import translated
@@ -14,19 +14,32 @@ Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 """A connection, whether it was opened by itself or comes from a pool."""
 
 
+def _of_postgres(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("the URL must begin with postgresql:// or postgres://")
+    return url
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_of_postgres)]
+"""Where a Postgres is, password included."""
+
+
 class DatabaseSettings(Settings):
     """Where core keeps its state."""
 
     model_config = SettingsConfigDict(env_prefix="INGRESS_DATABASE_")
 
-    url: SecretStr = Field(
+    url: DatabaseUrl = Field(
         description="Postgres 15 or later: `postgresql://user:password@host/db`."
     )
     pool_size: int = Field(
         default=8, ge=1, le=100, description="Connections a process holds at most."
     )
     statement_timeout_seconds: float = Field(
-        default=60.0, gt=0, description="A statement that takes longer is cancelled and retried."
+        default=60.0,
+        gt=0,
+        le=86_400,
+        description="A statement that takes longer is cancelled and retried.",
     )
 
 

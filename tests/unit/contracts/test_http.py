@@ -57,25 +57,54 @@ def test_a_request_in_no_known_mode_is_told_the_modes(headers: dict[str, str]) -
 
 
 @pytest.mark.parametrize(
-    ("headers", "body"),
+    ("headers", "body", "why"),
     [
-        (BATCH, b""),
-        (BATCH, b"{}"),
-        (BATCH, b"["),
-        (BATCH, b'["\xff"]'),
-        (BATCH, b"[NaN]"),
-        (BATCH, b"[" * 100_000 + b"]" * 100_000),
-        (BATCH, b"[" + b"9" * 10_000 + b"]"),
-        (STRUCTURED, b"[]"),
-        (STRUCTURED, b"null"),
+        (BATCH, b"", "body is not JSON in UTF-8: Expecting value: line 1 column 1"),
+        (BATCH, b"{}", "body of a batch must be a JSON array"),
+        (BATCH, b"[", "body is not JSON in UTF-8: Expecting value: line 1 column 2"),
+        (BATCH, b'["\xff"]', "body is not JSON in UTF-8: it is not UTF-8 at byte 2"),
+        (BATCH, b"[NaN]", "body is not JSON in UTF-8: NaN is no JSON value"),
+        (
+            BATCH,
+            b"[" * 100_000 + b"]" * 100_000,
+            "body is not JSON in UTF-8: it is nested too deep",
+        ),
+        (STRUCTURED, b"[]", "body of a structured event must be a JSON object"),
+        (STRUCTURED, b"null", "body of a structured event must be a JSON object"),
     ],
-    ids=["empty", "object", "cut", "latin1", "nan", "deep", "long_number", "array", "null"],
+    ids=["empty", "object", "cut", "latin1", "nan", "deep", "array", "null"],
 )
-def test_a_body_in_which_events_cannot_be_told_apart_is_unreadable(
-    headers: dict[str, str], body: bytes
+def test_a_body_in_which_events_cannot_be_told_apart_is_unreadable_and_says_where(
+    headers: dict[str, str], body: bytes, why: str
 ) -> None:
-    with pytest.raises(http.UnreadableBody, match="body"):
+    with pytest.raises(http.UnreadableBody, match=why):
         http.decode(headers, body)
+
+
+@pytest.mark.parametrize("member", ["id", "sequence", "datacontenttype", "data", "unknown"])
+def test_a_number_of_thousands_of_digits_spoils_its_own_item_at_most(
+    envelope: Envelope, member: str
+) -> None:
+    whole = item(envelope)
+    odd = json.dumps({name: whole[name] for name in whole if name != "data_base64"} | {member: "%"})
+    body = f"[{json.dumps(item(envelope))},{odd},7]".replace('"%"', "9" * 10_000).encode()
+
+    neighbour, long, last = http.decode(BATCH, body)
+
+    assert neighbour == envelope
+    assert isinstance(long, http.Malformed) is (member != "unknown")
+    assert isinstance(last, http.Malformed)
+
+
+def test_of_a_member_that_is_there_twice_the_last_counts_alone_and_among_others(
+    envelope: Envelope,
+) -> None:
+    text = json.dumps(item(envelope))
+    twice = f'{{"workspaceid":"other","data_base64":"AA==",{text[1:]}'.encode()
+
+    assert http.decode(BATCH, b"[" + twice + b"]") == [envelope]
+    assert http.decode(STRUCTURED, twice) == [envelope]
+    assert http.decode(BATCH, b"[" + twice + b",7]")[0] == envelope
 
 
 def test_an_empty_batch_is_an_empty_batch() -> None:
