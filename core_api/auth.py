@@ -1,4 +1,8 @@
-"""Who asks: the API key of a request, and whether its role covers what is asked."""
+"""Who asks: the API key of a request, and whether its role covers what is asked.
+
+All dependencies are async, also those that wait for nothing: FastAPI runs others in threads, which
+costs time and lets requests overtake each other.
+"""
 
 from typing import Annotated
 
@@ -46,7 +50,7 @@ async def identified(
     return key
 
 
-def ingest_key(key: Annotated[Key, Depends(identified)]) -> Key:
+async def ingest_key(key: Annotated[Key, Depends(identified)]) -> Key:
     """Return the key of a request to the ingest door. Raises Problem (401, 403)."""
     if key.role is not Role.INGEST:
         raise Problem(
@@ -58,7 +62,7 @@ def ingest_key(key: Annotated[Key, Depends(identified)]) -> Key:
     return key
 
 
-def reader(key: Annotated[Key, Depends(identified)], workspace: Workspace) -> Key:
+async def reader(key: Annotated[Key, Depends(identified)], workspace: Workspace) -> Key:
     """Return the key of a request that reads `workspace`. Raises Problem (401, 403)."""
     if key.role is Role.INGEST:
         raise Problem(

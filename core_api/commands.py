@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,8 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from core_api import server
 from core_api.app import create_app
-from core_api.key_store import KeyStore, ListedKey
-from core_api.keys import Role
+from core_api.duration import duration
+from core_api.key_store import KeyEnded, KeyStore, ListedKey
+from core_api.keys import NewKey, Role
 from core_api.readiness import Readiness
 from core_api.services import open_services
 from core_api.settings import ApiSettings
@@ -24,7 +25,8 @@ from core_ingest.errors import IngestError
 from core_ingest.store import database
 from core_ingest.store.database import DatabaseSettings
 from ingress_contracts.fields import Name
-from ingress_runtime import logs
+from ingress_runtime import faults, logs
+from ingress_runtime.faults import FaultSettings
 from ingress_runtime.settings import LogSettings, SettingsError, load
 
 T = TypeVar("T")
@@ -51,8 +53,11 @@ def api(port_file: Path | None) -> None:
     Settings are the environment variables INGRESS_DATABASE_URL and CORE_API_*. Starts only on a
     database that `ingress migrate` has prepared. SIGTERM finishes accepted requests, then ends.
     """
-    settings, database_settings, log_settings = load(ApiSettings, DatabaseSettings, LogSettings)
+    settings, database_settings, log_settings, fault_settings = load(
+        ApiSettings, DatabaseSettings, LogSettings, FaultSettings
+    )
     logs.configure(log_settings)
+    faults.arm(fault_settings)
     _check_pool(settings, database_settings)
     try:
         listener = server.listen(settings.host, settings.port)
@@ -83,11 +88,12 @@ Examples:
   ingress keys create --role ingest --workspace acme --publisher edge-1
   ingress keys create --role read --workspace acme --json
   ingress keys list --workspace acme
+  ingress keys rotate 0123456789abcdef --overlap 24h
   ingress keys revoke 0123456789abcdef
 """
 )
 def keys() -> None:
-    """Make, list and revoke API keys, in the database of INGRESS_DATABASE_URL."""
+    """Make, list, rotate and revoke API keys, in the database of INGRESS_DATABASE_URL."""
 
 
 def _name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -101,6 +107,13 @@ def _name(_context: click.Context, _option: click.Parameter, value: str | None) 
             f"{value!r} is no name: letters, digits, dot, underscore and hyphen, at most 128, "
             "beginning with a letter or digit."
         ) from None
+
+
+def _duration(_context: click.Context, _option: click.Parameter, value: str) -> timedelta:
+    try:
+        return duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
@@ -137,6 +150,10 @@ def create(role: str, workspace: str | None, publisher: str | None, as_json: boo
         made = {"id": key.id, "key": key.text, "role": role}
         click.echo(json.dumps({**made, "workspace": workspace, "publisher": publisher}))
         return
+    _show(key)
+
+
+def _show(key: NewKey) -> None:
     click.echo(f"id:  {key.id}\nkey: {key.text}")
     click.echo("Keep the key now: it is stored nowhere and cannot be shown again.", err=True)
 
@@ -164,10 +181,67 @@ def list_(workspace: str | None, as_json: bool) -> None:
 
 
 def _line(key: ListedKey) -> str:
-    state = "active" if key.revoked is None else f"revoked {key.revoked:%Y-%m-%d %H:%M:%SZ}"
     publisher = f" as {key.publisher}" if key.publisher else ""
     where = key.workspace or "all workspaces"
-    return f"{key.id}  {key.role:<6}  {where}{publisher}  created {key.created:%Y-%m-%d}  {state}"
+    made = f"created {key.created:%Y-%m-%d}"
+    return f"{key.id}  {key.role:<6}  {where}{publisher}  {made}  {_state(key)}"
+
+
+def _state(key: ListedKey) -> str:
+    if key.revoked is not None:
+        return f"revoked {_at(key.revoked)}"
+    if key.expires is not None:
+        return f"active until {_at(key.expires)}" if key.valid else f"expired {_at(key.expires)}"
+    return "active"
+
+
+def _at(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%SZ}"
+
+
+@keys.command(
+    epilog="""\b
+Examples:
+  ingress keys rotate 0123456789abcdef
+  ingress keys rotate 0123456789abcdef --overlap 7d
+  ingress keys rotate 0123456789abcdef --overlap 0
+"""
+)
+@click.argument("id_", metavar="ID")
+@click.option(
+    "--overlap",
+    callback=_duration,
+    default="24h",
+    show_default=True,
+    help="How long the old key stays valid beside the new one: 90s, 30m, 24h, 7d; 0 for a key "
+    "that has leaked.",
+)
+@_as_json
+def rotate(id_: str, overlap: timedelta, as_json: bool) -> None:
+    """Make a key that may do what the key with this ID may, and let that one end after a while.
+
+    Until then both are valid, so that clients can change over one after the other.
+    """
+    try:
+        made = _with_store(lambda store: store.rotate(id_, overlap))
+    except KeyEnded:
+        raise click.ClickException(
+            f"key {id_} has ended already; make a new one with `ingress keys create`"
+        ) from None
+    if made is None:
+        raise _unknown(id_)
+    if as_json:
+        new = {"id": made.key.id, "key": made.key.text, "role": made.role.value}
+        of = {"workspace": made.workspace, "publisher": made.publisher}
+        old = {"rotated": id_, "rotated_ends": made.old_ends.isoformat()}
+        click.echo(json.dumps({**new, **of, **old}))
+        return
+    _show(made.key)
+    click.echo(
+        f"{id_} ends at {_at(made.old_ends)}; API processes refuse it within "
+        "CORE_API_KEY_CACHE_SECONDS of that.",
+        err=True,
+    )
 
 
 @keys.command(
@@ -182,11 +256,15 @@ def revoke(id_: str, as_json: bool) -> None:
     """Revoke the key with this ID. API processes refuse it within CORE_API_KEY_CACHE_SECONDS."""
     revoked = _with_store(lambda store: store.revoke(id_))
     if revoked is None:
-        raise click.ClickException(f"there is no key {id_!r}; `ingress keys list` shows all ids")
+        raise _unknown(id_)
     if as_json:
         click.echo(json.dumps({"id": id_, "revoked": revoked.isoformat()}))
         return
-    click.echo(f"{id_} is revoked since {revoked:%Y-%m-%d %H:%M:%SZ}")
+    click.echo(f"{id_} is revoked since {_at(revoked)}")
+
+
+def _unknown(id_: str) -> click.ClickException:
+    return click.ClickException(f"there is no key {id_!r}; `ingress keys list` shows all ids")
 
 
 def _with_store(work: Callable[[KeyStore], Awaitable[T]]) -> T:

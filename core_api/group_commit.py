@@ -1,22 +1,26 @@
 """Concurrent requests share transactions: what waits while one commits goes into the next.
 
 A bounded queue in front of a few workers, each of which takes what is waiting and hands it to
-`IngestHandler.handle_together`. A delivery that was taken is committed whatever becomes of the
-client that sent it: hanging up gives up the answer, never the commit. And whatever a neighbour
-brought never fails a delivery: bad data are the handler's to part, and should the handler itself
-break over a group, each delivery is tried alone.
+`IngestHandler.handle_together`. A sender's deliveries are committed in the order in which they
+came: until a group holds the locks of its assets, the others of its senders wait; otherwise newer
+facts would make older ones stale that were sent first. A delivery that was taken is committed whatever becomes of the client that sent it:
+hanging up gives up the answer, never the commit. And whatever a neighbour brought never fails a
+delivery: bad data are the handler's to part, and should the handler itself break over a group, each
+delivery is tried alone.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from time import perf_counter
 from typing import Protocol
 
 import structlog
 from prometheus_client import Gauge, Histogram
 
+from core_ingest.door import Principal
 from core_ingest.errors import IngestError
 from core_ingest.handler import Delivery
 from core_ingest.outcome import Outcome
@@ -41,6 +45,8 @@ QUEUE_LIMIT = Gauge(
     "core_api_queue_limit_envelopes", "Most envelopes taken into the queue; beyond it, 503."
 )
 
+_LAST = 2**63
+
 log = structlog.get_logger()
 
 Result = list[Outcome] | Exception
@@ -50,9 +56,12 @@ class Handler(Protocol):
     """What the group commit needs of `IngestHandler`."""
 
     async def handle_together(
-        self, deliveries: Sequence[Delivery]
+        self, deliveries: Sequence[Delivery], *, locked: Callable[[], None] = ...
     ) -> Sequence[list[Outcome] | IngestError]:
-        """Commit deliveries in one transaction and return one result for each, in order."""
+        """Commit deliveries in one transaction and return one result for each, in order.
+
+        Call `locked` when whatever begins from now on comes after these.
+        """
 
 
 class QueueFull(Exception):
@@ -75,6 +84,12 @@ class _Waiting:
     def size(self) -> int:
         return len(self.delivery.envelopes)
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where its sender's journal has it: requests on several connections pass each other."""
+        first = self.delivery.envelopes[0]
+        return str(first.publisherepoch), _LAST if first.sequence is None else first.sequence
+
 
 class GroupCommit:
     """Commits deliveries in groups of at most `max_group` envelopes, `workers` groups at once.
@@ -88,7 +103,8 @@ class GroupCommit:
         self._capacity = capacity
         self._waiting: deque[_Waiting] = deque()
         self._envelopes = 0
-        self._arrived = asyncio.Event()
+        self._unordered = set[Principal]()
+        self._changed = asyncio.Event()
         self._closed = False
         self._workers = [asyncio.create_task(self._work()) for _ in range(workers)]
         QUEUE_LIMIT.set(capacity)
@@ -107,7 +123,7 @@ class GroupCommit:
         waiting = _Waiting(delivery, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._count(size)
-        self._arrived.set()
+        self._changed.set()
         result = await asyncio.shield(waiting.result)
         if isinstance(result, Exception):
             raise result
@@ -116,13 +132,13 @@ class GroupCommit:
     async def close(self) -> None:
         """Take nothing more, commit what was taken, and return."""
         self._closed = True
-        self._arrived.set()
+        self._changed.set()
         await asyncio.gather(*self._workers)
 
     async def _work(self) -> None:
         while group := await self._next_group():
             started = perf_counter()
-            results = await self._commit(group)
+            results = await self._ordered(group)
             size = sum(waiting.size for waiting in group)
             self._measure(group, size, perf_counter() - started)
             self._count(-size)
@@ -131,30 +147,61 @@ class GroupCommit:
             del group, results  # an idle worker keeps no batch alive
 
     async def _next_group(self) -> list[_Waiting]:
-        """Return what waits, at least one delivery; nothing once closed and empty."""
-        while not self._waiting:
-            if self._closed:
+        """Return what may go now, at least one delivery; nothing once closed and empty."""
+        while not (group := self._take()):
+            if self._closed and not self._waiting:
                 return []
-            self._arrived.clear()
-            await self._arrived.wait()
-        group = [self._waiting.popleft()]
-        size = group[0].size
-        while self._waiting and size + self._waiting[0].size <= self._max_group:
-            group.append(self._waiting.popleft())
-            size += group[-1].size
+            self._changed.clear()
+            await self._changed.wait()
         return group
 
-    async def _commit(self, group: Sequence[_Waiting]) -> Sequence[Result]:
+    def _take(self) -> list[_Waiting]:
+        """Take what waits and whose sender has its place, in order, up to a whole group."""
+        group: list[_Waiting] = []
+        left: deque[_Waiting] = deque()
+        size = 0
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if waiting.delivery.principal in self._unordered:
+                left.append(waiting)
+            elif group and size + waiting.size > self._max_group:
+                left.append(waiting)  # nor what came after it: that would overtake
+                break
+            else:
+                group.append(waiting)
+                size += waiting.size
+        self._waiting.extendleft(reversed(left))
+        group.sort(key=attrgetter("place"))
+        return group
+
+    async def _ordered(self, group: Sequence[_Waiting]) -> Sequence[Result]:
+        """Commit a group; let others of its senders begin once it has its place before them."""
+        senders = {waiting.delivery.principal for waiting in group}
+        self._unordered |= senders
+
+        def placed() -> None:
+            self._unordered.difference_update(senders)
+            senders.clear()  # a later group of theirs may be on its way by now
+            self._changed.set()
+
+        try:
+            return await self._commit(group, placed)
+        finally:
+            placed()
+
+    async def _commit(
+        self, group: Sequence[_Waiting], placed: Callable[[], None]
+    ) -> Sequence[Result]:
         deliveries = [waiting.delivery for waiting in group]
         try:
-            return await self._handler.handle_together(deliveries)
+            return await self._handler.handle_together(deliveries, locked=placed)
         except IngestError as error:
             return [error] * len(group)
         except Exception as error:  # a worker outlives whatever one group provokes
             if len(group) == 1:
                 return [error]
             log.exception("group_failed_now_one_by_one", requests=len(group))
-            alone = [await self._commit([waiting]) for waiting in group]
+            alone = [await self._commit([waiting], placed) for waiting in group]
             return [result for results in alone for result in results]
 
     def _count(self, envelopes: int) -> None:

@@ -28,6 +28,7 @@ from core_ingest.outcome import Outcome
 from ingress_contracts import http
 from ingress_contracts.envelope import Envelope
 from ingress_contracts.http import Answer, ItemOutcome, Malformed
+from ingress_runtime import faults
 
 ENVELOPES = Counter(
     "core_api_envelopes_total",
@@ -62,6 +63,7 @@ async def provider_ingest(
         envelopes = [item for item in items if isinstance(item, Envelope)]
         outcomes = await _commit(services, key, envelopes) if envelopes else []
     answer = _answer(items, outcomes)
+    faults.passed(faults.Point.ANSWER_READY)
     return Response(http.encode_answer(answer), media_type="application/json")
 
 
@@ -130,11 +132,13 @@ def _answer(items: Sequence[Envelope | Malformed], outcomes: Sequence[Outcome]) 
     for index, item in enumerate(items):
         if isinstance(item, Envelope):
             outcome = next(committed)
-            kind, reason = outcome.kind.value, outcome.reason
+            kind, reason, detail = outcome.kind.value, outcome.reason, None
         else:
-            kind, reason = http.REFUSED, item.reason
+            kind, reason, detail = http.REFUSED, item.reason, item.detail
         tally[kind] += 1
-        answered.append(ItemOutcome(index=index, id=item.id, outcome=kind, reason=reason))
+        answered.append(
+            ItemOutcome(index=index, id=item.id, outcome=kind, reason=reason, detail=detail)
+        )
     for kind, number in tally.items():
         ENVELOPES.labels(Door.HTTP.value, kind).inc(number)
     return Answer(outcomes=tuple(answered))

@@ -1,7 +1,7 @@
-"""API keys in the database: found for a request, made, listed and revoked for an operator."""
+"""API keys in the database: found for a request; made, listed, rotated, revoked for an operator."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 
@@ -22,6 +22,23 @@ class ListedKey:
     publisher: str | None
     created: datetime
     revoked: datetime | None
+    expires: datetime | None
+    valid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The successor of a key, what it is for, and when the old key ends."""
+
+    key: NewKey
+    role: Role
+    workspace: str | None
+    publisher: str | None
+    old_ends: datetime
+
+
+class KeyEnded(Exception):
+    """The key was revoked or has expired: it can have no successor."""
 
 
 class KeyStore:
@@ -32,7 +49,7 @@ class KeyStore:
         self._seconds = seconds
 
     async def find(self, id_: str) -> Key | None:
-        """Return the key with this id, revoked or not."""
+        """Return the key with this id, valid or not."""
         async with borrowed(self._pool, self._seconds) as connection:
             row = await connection.fetchrow(_SQL["find_key"], id_, timeout=self._seconds)
         if row is None:
@@ -43,7 +60,7 @@ class KeyStore:
             row["workspace"],
             row["publisher"],
             row["digest"],
-            row["revoked"],
+            row["ended"],
         )
 
     async def create(self, role: Role, workspace: str | None, publisher: str | None) -> NewKey:
@@ -69,6 +86,8 @@ class KeyStore:
                 row["publisher"],
                 row["created"],
                 row["revoked"],
+                row["expires"],
+                row["valid"],
             )
             for row in rows
         ]
@@ -78,3 +97,19 @@ class KeyStore:
         async with borrowed(self._pool, self._seconds) as connection:
             revoked: datetime | None = await connection.fetchval(_SQL["revoke_key"], id_)
         return revoked
+
+    async def rotate(self, id_: str, overlap: timedelta) -> Rotation | None:
+        """Make a key that may do what this one may, and let this one end after `overlap`.
+
+        Until then both are valid. Returns None where there is no such key. Raises KeyEnded.
+        """
+        key = generate()
+        async with borrowed(self._pool, self._seconds) as connection, connection.transaction():
+            old = await connection.fetchrow(_SQL["lock_key"], id_)
+            if old is None:
+                return None
+            if not old["valid"]:
+                raise KeyEnded
+            [new] = await connection.fetch(_SQL["succeed_key"], id_, key.id, key.digest)
+            ends = await connection.fetchval(_SQL["expire_key"], id_, overlap)
+        return Rotation(key, Role(new["role"]), new["workspace"], new["publisher"], ends)

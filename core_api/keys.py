@@ -31,14 +31,17 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as the database knows it. Without a workspace, which admins may be, it is for all."""
+    """A key as the database knows it. Without a workspace, which admins may be, it is for all.
+
+    `ended` is when it was revoked or expired, None while it is valid.
+    """
 
     id: str
     role: Role
     workspace: str | None
     publisher: str | None
     digest: bytes
-    revoked: datetime | None = None
+    ended: datetime | None = None
 
     def covers(self, workspace: str) -> bool:
         """Return whether the key is for `workspace`."""
@@ -69,7 +72,7 @@ def digest(secret: str) -> bytes:
 class Keyring:
     """Tells whose key a text is; remembers what it looked up for `seconds`.
 
-    So a revocation works within `seconds`. Ids that nobody has are remembered too, but apart and
+    So a key's end works within `seconds`. Ids that nobody has are remembered too, but apart and
     few: a flood of made-up ids neither grows the memory nor pushes real keys out. Look-ups run one
     at a time, so such a flood takes one connection at most.
     """
@@ -97,7 +100,7 @@ class Keyring:
         key = await self._lookup(match["id"])
         if key is None or not hmac.compare_digest(key.digest, digest(match["secret"])):
             return None
-        return None if key.revoked is not None else key
+        return None if key.ended is not None else key
 
     async def _lookup(self, id_: str) -> Key | None:
         if (key := self._known.get(id_)) is not None:

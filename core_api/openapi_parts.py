@@ -40,26 +40,46 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-_EVENT: dict[str, Any] = {
-    "type": "object",
-    "description": "A CloudEvent in the JSON format; its attributes are those of the envelope's "
-    "JSON Schema, the provider's bytes are in `data_base64`.",
-    "required": ["specversion", "id", "source", "type", "workspaceid", "publisherid"],
+_MEMBERS = (
+    "A CloudEvent in the JSON format; its attributes are those of the envelope's JSON Schema, the "
+    "provider's bytes are in `data_base64`. What is anything else is answered with an outcome of "
+    "its own, `refused`, and its neighbours proceed: so no more than this is asked of it here."
+)
+_EXAMPLE = {
+    "specversion": "1.0",
+    "id": "b353607a-8f4d-8ea5-9ced-78a2105b8aba",
+    "source": "/viriciti/acme/buses",
+    "type": "telematics.provider.message.v1",
+    "subject": "arcc_004",
+    "provider": "viriciti",
+    "workspaceid": "acme",
+    "receivedtime": "2026-01-01T12:00:01.123456Z",
+    "publisherid": "edge-1",
+    "publisherepoch": "01943f10-8f7a-7c3e-9d52-5f0c2b1a7e44",
+    "sequence": "41",
+    "data_base64": "eyJ0eXBlIjoidmVoaWNsZXMiLCJwYXlsb2FkIjp7InZpZCI6ImFyY2NfMDA0IiwibGFiZWwiOiJzb2Mi"
+    "LCJ2YWx1ZSI6NTcuNSwidGltZSI6MTc2NzI2ODgwMDI1MH19",
 }
 
 INGEST_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "CloudEvents 1.0 over HTTP; Content-Encoding may be gzip.",
+        "description": "CloudEvents 1.0 over HTTP; Content-Encoding may be gzip or zstd.",
         "content": {
-            http.BATCH: {"schema": {"type": "array", "items": _EVENT}},
-            http.STRUCTURED: {"schema": _EVENT},
+            http.BATCH: {
+                "schema": {"type": "array", "items": {"description": _MEMBERS}},
+                "example": [_EXAMPLE],
+            },
+            http.STRUCTURED: {
+                "schema": {"type": "object", "description": _MEMBERS},
+                "example": _EXAMPLE,
+            },
             "*/*": {
                 "schema": {
                     "type": "string",
                     "format": "binary",
-                    "description": "Binary mode: attributes are `ce-` headers, the body is the "
-                    "provider's bytes.",
+                    "description": "Binary mode: attributes are `ce-` headers, of which "
+                    "`ce-specversion` tells the mode, the body is the provider's bytes.",
                 }
             },
         },

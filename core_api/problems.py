@@ -25,15 +25,18 @@ class ProblemType:
 
 
 UNREADABLE_BODY = ProblemType("unreadable-body", 400, "The body cannot be read")
+MALFORMED_REQUEST = ProblemType("malformed-request", 400, "The request is not sound HTTP")
 UNAUTHENTICATED = ProblemType("unauthenticated", 401, "A valid API key is needed")
 FORBIDDEN = ProblemType("forbidden", 403, "The API key does not allow this")
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here")
 METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405, "The method does not exist here")
 BODY_TIMEOUT = ProblemType("body-timeout", 408, "The body did not arrive in time")
+HEAD_TIMEOUT = ProblemType("head-timeout", 408, "The request's head did not arrive in time")
 TOO_LARGE = ProblemType("too-large", 413, "The request is too large")
 UNSUPPORTED_MEDIA = ProblemType("unsupported-media-type", 415, "The content cannot be decoded")
 INVALID_PARAMETER = ProblemType("invalid-parameter", 422, "A parameter is not valid")
 TOO_MANY_REQUESTS = ProblemType("too-many-requests", 429, "Too many requests of this key at once")
+HEAD_TOO_LARGE = ProblemType("head-too-large", 431, "The request's head is too large")
 INTERNAL = ProblemType("internal", 500, "Something unexpected failed")
 OVERLOADED = ProblemType("overloaded", 503, "The process has as much work as it takes")
 CLOCK_AHEAD = ProblemType("clock-ahead", 503, "The sender's clock is ahead of core's")

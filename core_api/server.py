@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from core_api.connection import Limits, connection_class
 from core_api.services import Services
 from core_api.settings import ApiSettings
 from ingress_runtime import collector, shutdown
@@ -64,7 +65,7 @@ async def serve(
 
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=connection_class(_limits(settings)),
         ws="none",
         lifespan="off",  # opened here, so that what fails is raised as it is
         log_config=None,
@@ -84,6 +85,14 @@ async def serve(
         server.should_exit = True
         await serving
     log.info("api_stopped")
+
+
+def _limits(settings: ApiSettings) -> Limits:
+    return Limits(
+        head_bytes=settings.max_head_bytes,
+        head_seconds=settings.head_seconds,
+        connections=settings.max_connections,
+    )
 
 
 async def _say_goodbye(services: Services, seconds: float) -> None:

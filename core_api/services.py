@@ -22,6 +22,7 @@ from core_ingest.handler import IngestHandler
 from core_ingest.ledger.compactor import Compactor
 from core_ingest.store import database
 from core_ingest.store.database import DatabaseSettings
+from ingress_runtime import faults
 from ingress_runtime.shutdown import Shutdown
 
 log = structlog.get_logger()
@@ -74,7 +75,7 @@ def build_services(settings: ApiSettings, pool: asyncpg.Pool) -> Services:
         keyring=Keyring(KeyStore(pool).find, seconds=settings.key_cache_seconds, clock=monotonic),
         admission=Admission(max_bytes=settings.work_bytes, max_requests=settings.requests_per_key),
         commits=GroupCommit(
-            IngestHandler(pool),
+            IngestHandler(pool, step=_pass_fault_point),
             workers=settings.commit_workers,
             max_group=settings.commit_envelopes,
             capacity=settings.work_envelopes,
@@ -82,6 +83,13 @@ def build_services(settings: ApiSettings, pool: asyncpg.Pool) -> Services:
         reads=Reads(pool, connections=settings.read_connections, seconds=settings.read_seconds),
         readiness=Readiness(pool),
     )
+
+
+async def _pass_fault_point(step: str) -> None:
+    """Go on between the steps of a transaction, unless a trial has this process end there."""
+    point = faults.TRANSACTION_STEPS.get(step)
+    if point is not None:
+        faults.passed(point)
 
 
 @asynccontextmanager
@@ -115,7 +123,7 @@ async def _close(pool: asyncpg.Pool) -> None:
         pool.terminate()
 
 
-def _given(request: Request) -> Services:
+async def _given(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 

@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from ingress_runtime.settings import Settings
+from ingress_runtime.settings import Host, Settings
 
 _MIB = 1024 * 1024
 
@@ -13,7 +13,7 @@ class ApiSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="CORE_API_")
 
-    host: str = Field(
+    host: Host = Field(
         default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every IPv4 interface."
     )
     port: int = Field(
@@ -21,6 +21,23 @@ class ApiSettings(Settings):
         ge=0,
         le=65_535,
         description="Port to listen on; 0 takes a free one, which the event `api_listening` names.",
+    )
+    max_connections: int = Field(
+        default=800,
+        ge=1,
+        description="Most open connections; beyond it new ones get 503. Each takes a file "
+        "descriptor, of which many systems give a process 1,024.",
+    )
+    max_head_bytes: int = Field(
+        default=32 * 1024,
+        ge=1024,
+        description="Largest head of a request: its target and its fields, in bytes.",
+    )
+    head_seconds: float = Field(
+        default=10,
+        gt=0,
+        description="Time for the head of a request to arrive, and for a new connection to send "
+        "one, in seconds.",
     )
     max_body_bytes: int = Field(
         default=8 * _MIB,
@@ -89,12 +106,13 @@ class ApiSettings(Settings):
         if self.work_envelopes < self.max_envelopes:
             raise ValueError(
                 f"CORE_API_WORK_ENVELOPES ({self.work_envelopes}) must be at least "
-                f"CORE_API_MAX_ENVELOPES ({self.max_envelopes})"
+                f"CORE_API_MAX_ENVELOPES ({self.max_envelopes}): raise the one or lower the other"
             )
         if self.work_bytes < self.max_expanded_bytes:
             raise ValueError(
                 f"CORE_API_WORK_BYTES ({self.work_bytes}) must be at least "
-                f"CORE_API_MAX_EXPANDED_BYTES ({self.max_expanded_bytes})"
+                f"CORE_API_MAX_EXPANDED_BYTES ({self.max_expanded_bytes}): raise the one or lower "
+                "the other"
             )
         return self
 

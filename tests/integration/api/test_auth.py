@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -69,6 +70,39 @@ async def test_revoked_key_is_401(open_api: Any) -> None:
         after = await api.client.get(READ, headers={"x-api-key": made.text})
 
     assert (before.status_code, after.status_code) == (200, 401)
+
+
+async def test_rotated_key_and_its_successor_are_valid_at_once_until_the_old_one_ends(
+    open_api: Any,
+) -> None:
+    async with open_api(key_cache_seconds=0) as api:
+        old = await api.keys.create(Role.READ, "acme", None)
+
+        async def statuses(*keys: Any) -> list[int]:
+            return [
+                (await api.client.get(READ, headers={"x-api-key": key.text})).status_code
+                for key in keys
+            ]
+
+        second = (await api.keys.rotate(old.id, timedelta(hours=24))).key
+        both = await statuses(old, second)
+        third = (await api.keys.rotate(second.id, timedelta(0))).key
+        after = await statuses(old, second, third)
+
+    assert both == [200, 200]
+    assert after == [200, 401, 200]
+
+
+async def test_successor_is_bound_to_the_same_workspace_and_publisher(
+    api: Any, messages: Any
+) -> None:
+    old = await api.keys.create(Role.INGEST, "acme", "edge-1")
+    new = (await api.keys.rotate(old.id, timedelta(0))).key
+    key = {"x-api-key": new.text}
+    envelopes = [messages.frame("soc", 1.5), messages.frame("soc", 2.5, publisher="edge-2")]
+
+    assert await api.outcomes(envelopes, key) == ["accepted", "refused"]
+    assert (await api.client.get(READ, headers=key)).status_code == 403
 
 
 async def test_unknown_workspace_is_404_to_an_admin_of_all(api: Any) -> None:

@@ -1,5 +1,7 @@
 import gzip
 import json
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +9,11 @@ import pytest
 
 from core_api.keys import Role
 from ingress_contracts import http
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 pytestmark = pytest.mark.anyio
 
@@ -50,14 +57,22 @@ async def test_structured_and_binary_mode_are_taken_too(api: Any, messages: Any)
     ]
 
 
-async def test_gzip_is_inflated(api: Any, messages: Any) -> None:
+CODINGS = pytest.mark.parametrize(
+    ("coding", "compress"), [("gzip", gzip.compress), ("zstd", zstd.compress)]
+)
+
+
+@CODINGS
+async def test_compressed_body_is_inflated(
+    api: Any, messages: Any, coding: str, compress: Callable[[bytes], bytes]
+) -> None:
     key = await api.key(Role.INGEST)
-    body = gzip.compress(http.encode_batch([messages.frame("soc", 57.5)]))
+    body = compress(http.encode_batch([messages.frame("soc", 57.5)]))
 
     answer = await api.client.post(
         PATH,
         content=body,
-        headers={"content-type": http.BATCH, "content-encoding": "gzip", **key},
+        headers={"content-type": http.BATCH, "content-encoding": coding, **key},
     )
 
     assert answer.json()["outcomes"][0]["outcome"] == "accepted"
@@ -113,13 +128,16 @@ async def test_batch_above_the_limit_is_refused_whole_and_the_limit_is_named(
     assert answer.json()["limit"] == 2
 
 
-async def test_gzip_bomb_is_cut_off(open_api: Any) -> None:
+@CODINGS
+async def test_compression_bomb_is_cut_off(
+    open_api: Any, coding: str, compress: Callable[[bytes], bytes]
+) -> None:
     async with open_api(max_expanded_bytes=1024 * 1024) as api:
         key = await api.key(Role.INGEST)
         answer = await api.client.post(
             PATH,
-            content=gzip.compress(b" " * 50_000_000),
-            headers={"content-type": http.BATCH, "content-encoding": "gzip", **key},
+            content=compress(b" " * 50_000_000),
+            headers={"content-type": http.BATCH, "content-encoding": coding, **key},
         )
 
     assert answer.status_code == 413

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,6 +68,73 @@ def test_revoked_key_is_shown_as_such_and_an_unknown_id_is_an_error(database_url
     assert "revoked" in listed.stdout
     assert "all workspaces" in listed.stdout
     assert "ingress keys list" in unknown.output
+
+
+def rotated(url: str, *arguments: str) -> Any:
+    result = run(keys_command, "rotate", *arguments, "--json", url=url)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_rotated_key_has_a_successor_for_the_same_and_is_listed_with_its_end(
+    database_url: str,
+) -> None:
+    old = created(database_url, "--role", "ingest", "--workspace", "acme", "--publisher", "edge-1")
+
+    new = rotated(database_url, old["id"], "--overlap", "7d")
+    listed = run(keys_command, "list", url=database_url).stdout.splitlines()
+
+    of = ("role", "workspace", "publisher")
+    assert [new[name] for name in of] == [old[name] for name in of]
+    assert new["key"] != old["key"]
+    assert (new["rotated"], new["id"] != old["id"]) == (old["id"], True)
+    assert "active until" in listed[0]
+    assert listed[1].endswith("active")
+
+
+def test_rotated_key_is_printed_once_and_its_end_is_told(database_url: str) -> None:
+    old = created(database_url, "--role", "admin")
+
+    result = run(keys_command, "rotate", old["id"], url=database_url)
+
+    assert result.stdout.splitlines()[1].startswith("key: ik_")
+    assert f"{old['id']} ends at" in result.stderr
+
+
+def test_key_that_has_ended_or_is_unknown_has_no_successor(database_url: str) -> None:
+    leaked = created(database_url, "--role", "admin")
+    revoked = created(database_url, "--role", "admin")
+    rotated(database_url, leaked["id"], "--overlap", "0")
+    run(keys_command, "revoke", revoked["id"], url=database_url)
+
+    for id_, hint in (
+        (leaked["id"], "has ended"),
+        (revoked["id"], "has ended"),
+        ("f" * 16, "no key"),
+    ):
+        result = run(keys_command, "rotate", id_, url=database_url)
+        assert result.exit_code == 1
+        assert hint in result.output
+    assert "expired" in run(keys_command, "list", url=database_url).stdout
+
+
+def test_second_rotation_of_a_key_never_lengthens_its_life(database_url: str) -> None:
+    old = created(database_url, "--role", "admin")
+
+    first = rotated(database_url, old["id"], "--overlap", "1h")
+    second = rotated(database_url, old["id"], "--overlap", "48h")
+
+    assert second["rotated_ends"] == first["rotated_ends"]
+
+
+@pytest.mark.parametrize("overlap", ["soon", "24", "-1h", "1.5h", "9000d"])
+def test_overlap_that_is_no_length_of_time_is_a_friendly_error(overlap: str) -> None:
+    url = "postgresql://nobody@127.0.0.1:1/none"
+
+    result = run(keys_command, "rotate", "f" * 16, f"--overlap={overlap}", url=url)
+
+    assert result.exit_code == 2
+    assert "7d" in result.output or "366d" in result.output
 
 
 @pytest.mark.parametrize(
@@ -196,6 +264,22 @@ def test_stop_finishes_the_request_that_is_under_way(
 
     assert answer.status == 200
     assert outcomes[0]["outcome"] == "accepted"
+
+
+def test_process_refuses_what_could_smuggle_a_request(database_url: str, tmp_path: Path) -> None:
+    with (
+        api_process(database_url, tmp_path / "api.port") as (_, port),
+        socket.create_connection(("127.0.0.1", port), timeout=30) as line,
+    ):
+        line.sendall(
+            b"POST /v1/provider-ingest HTTP/1.1\r\nhost: core\r\ncontent-length: 4\r\n"
+            b"transfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /livez HTTP/1.1\r\n\r\n"
+        )
+        answer = b"".join(iter(lambda: line.recv(4_096), b""))
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"urn:telematics-ingress:problem:malformed-request" in answer
+    assert b"alive" not in answer
 
 
 @pytest.mark.anyio

@@ -29,15 +29,15 @@ class Gate:
         self.entered = asyncio.Event()
         self.open = asyncio.Event()
 
-    def handler(self, pool: Any) -> Any:
-        inner = IngestHandler(pool)
+    def handler(self, pool: Any, **more: Any) -> Any:
+        inner = IngestHandler(pool, **more)
         gate = self
 
         class Gated:
-            async def handle_together(self, deliveries: Sequence[Delivery]) -> Any:
+            async def handle_together(self, deliveries: Sequence[Delivery], **more: Any) -> Any:
                 gate.entered.set()
                 await gate.open.wait()
-                return await inner.handle_together(deliveries)
+                return await inner.handle_together(deliveries, **more)
 
         return Gated()
 

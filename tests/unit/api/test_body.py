@@ -1,12 +1,18 @@
 import asyncio
 import gzip
+import sys
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import pytest
 
 from core_api.body import read_body
 from core_api.problems import Problem
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 pytestmark = pytest.mark.anyio
 
@@ -50,36 +56,78 @@ async def test_plain_body_is_read_as_it_is(encoding: str | None) -> None:
     assert await read(Line([]), encoding) == (b"", 0)
 
 
+def gzipped(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)
+
+
+def with_window(data: bytes, log: int) -> bytes:
+    """Compress as a sender does that streams: the frame names its window, not its size."""
+    compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: log})
+    return compressor.compress(data) + compressor.flush()
+
+
+CODINGS = pytest.mark.parametrize(
+    ("coding", "compress"), [("gzip", gzipped), ("zstd", zstd.compress)]
+)
+Compress = Callable[[bytes], bytes]
+
+
+@CODINGS
 @pytest.mark.parametrize("size", [1, 7, 1_000])
-async def test_gzip_is_inflated_however_it_is_cut(size: int) -> None:
+async def test_body_is_inflated_however_it_is_cut(
+    coding: str, compress: Compress, size: int
+) -> None:
     data = bytes(range(256)) * 10
 
-    assert await read(Line(cut(gzip.compress(data, mtime=0), size)), "gzip") == (data, len(data))
+    assert await read(Line(cut(compress(data), size)), coding) == (data, len(data))
 
 
-async def test_gzip_members_may_follow_each_other() -> None:
-    pieces = cut(gzip.compress(b"one ", mtime=0) + gzip.compress(b"two", mtime=0), 5)
+@CODINGS
+async def test_members_may_follow_each_other(coding: str, compress: Compress) -> None:
+    pieces = cut(compress(b"one ") + compress(b"two"), 5)
 
-    assert await read(Line(pieces), "GZIP") == (b"one two", 7)
+    assert await read(Line(pieces), coding.upper()) == (b"one two", 7)
+
+
+@CODINGS
+async def test_members_without_end_are_cut_off(coding: str, compress: Compress) -> None:
+    with pytest.raises(Problem) as caught:
+        await read(Line(cut(compress(b"") * 2_000, 1_000)), coding, max_bytes=10**6)
+
+    assert caught.value.type.status == 400
+    assert "1000 parts" in caught.value.detail
+
+
+async def test_zstd_window_is_bounded_as_http_bounds_it() -> None:
+    data = bytes(range(256))
+
+    assert (await read(Line([with_window(data, 23)]), "zstd"))[0] == data
+    with pytest.raises(Problem) as caught:
+        await read(Line([with_window(data, 24)]), "zstd")
+    assert caught.value.type.status == 400
+    assert "memory" in caught.value.detail
 
 
 async def test_body_at_its_limit_is_taken_and_one_byte_more_is_413() -> None:
     assert (await read(Line([b"x" * 1_000])))[1] == 1_000
-    assert (await read(Line([gzip.compress(b"x" * 5_000, mtime=0)]), "gzip"))[1] == 5_000
+    assert (await read(Line([gzipped(b"x" * 5_000)]), "gzip"))[1] == 5_000
+    assert (await read(Line([zstd.compress(b"x" * 5_000)]), "zstd"))[1] == 5_000
     for line, encoding in (
         (Line([b"x" * 1_000, b"x"]), None),
-        (Line([gzip.compress(b"x" * 5_001, mtime=0)]), "gzip"),
+        (Line([gzipped(b"x" * 5_001)]), "gzip"),
+        (Line([zstd.compress(b"x" * 5_001)]), "zstd"),
     ):
         with pytest.raises(Problem) as caught:
             await read(line, encoding)
         assert caught.value.type.status == 413
 
 
-async def test_bomb_is_cut_off_in_the_middle_of_its_stream() -> None:
-    bomb = Line(cut(gzip.compress(b"\0" * 20_000_000, mtime=0), 100))
+@CODINGS
+async def test_bomb_is_cut_off_in_the_middle_of_its_stream(coding: str, compress: Compress) -> None:
+    bomb = Line(cut(compress(b"\0" * 20_000_000), 100))
 
     with pytest.raises(Problem) as caught:
-        await read(bomb, "gzip", max_bytes=1_000_000)
+        await read(bomb, coding, max_bytes=1_000_000)
 
     assert caught.value.type.status == 413
     assert "inflated" in caught.value.detail
@@ -87,22 +135,27 @@ async def test_bomb_is_cut_off_in_the_middle_of_its_stream() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("coding", "body"),
     [
-        b"",
-        b"no gzip at all",
-        gzip.compress(b"whole", mtime=0)[:-1],
-        gzip.compress(b"whole", mtime=0)[:-8] + b"\0" * 8,
-        gzip.compress(b"whole", mtime=0) + b"more",
-        zlib.compress(b"another format"),
+        ("gzip", b""),
+        ("gzip", b"no gzip at all"),
+        ("gzip", gzipped(b"whole")[:-1]),
+        ("gzip", gzipped(b"whole")[:-8] + b"\0" * 8),
+        ("gzip", gzipped(b"whole") + b"more"),
+        ("gzip", zlib.compress(b"another format")),
+        ("zstd", b""),
+        ("zstd", b"no zstd at all"),
+        ("zstd", zstd.compress(b"whole")[:-1]),
+        ("zstd", zstd.compress(b"whole") + b"more"),
+        ("zstd", gzipped(b"another format")),
     ],
 )
-async def test_broken_gzip_is_400(body: bytes) -> None:
+async def test_broken_stream_is_400(coding: str, body: bytes) -> None:
     with pytest.raises(Problem) as caught:
-        await read(Line([body]), "gzip")
+        await read(Line([body]), coding)
 
     assert caught.value.type.status == 400
-    assert "gzip" in caught.value.detail
+    assert coding in caught.value.detail
 
 
 async def test_other_encoding_is_415_and_says_which_is_read() -> None:
@@ -110,7 +163,7 @@ async def test_other_encoding_is_415_and_says_which_is_read() -> None:
         await read(Line([b"x"]), "br")
 
     assert caught.value.type.status == 415
-    assert caught.value.headers == {"accept-encoding": "gzip"}
+    assert caught.value.headers == {"accept-encoding": "gzip, zstd"}
 
 
 async def test_body_that_does_not_arrive_is_408() -> None:

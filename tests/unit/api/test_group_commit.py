@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -26,22 +27,28 @@ class FakeHandler:
 
     def __init__(self, answer: Answer = accept) -> None:
         self.groups: list[list[int]] = []
+        self.locked: list[Callable[[], None]] = []
         self.entered = asyncio.Semaphore(0)
         self.let = asyncio.Semaphore(0)
         self.answer = answer
 
     async def handle_together(
-        self, deliveries: Sequence[Delivery]
+        self, deliveries: Sequence[Delivery], *, locked: Callable[[], None] = lambda: None
     ) -> list[list[Outcome] | IngestError]:
+        self.locked.append(locked)
         self.groups.append([len(delivery.envelopes) for delivery in deliveries])
         self.entered.release()
         await self.let.acquire()
         return [self.answer(delivery) for delivery in deliveries]
 
 
-def delivery(size: int) -> Delivery:
-    envelopes = cast("Any", [object()] * size)  # the group commit never looks into them
-    return Delivery(envelopes=envelopes, door=Door.HTTP, principal=Principal())
+def delivery(size: int, sender: str | None = None, sequence: int = 0) -> Delivery:
+    first = SimpleNamespace(publisherepoch=None, sequence=sequence)  # all that is looked at
+    return Delivery(
+        envelopes=cast("Any", [first] * size),
+        door=Door.HTTP,
+        principal=Principal(publisher=sender),
+    )
 
 
 @asynccontextmanager
@@ -55,9 +62,12 @@ async def committing(
     await commits.close()
 
 
-async def submitted(commits: GroupCommit, *sizes: int) -> list[asyncio.Task[list[Outcome]]]:
-    """Submit deliveries in this order, and return once all of them wait."""
-    tasks = [asyncio.create_task(commits.submit(delivery(size))) for size in sizes]
+async def submitted(
+    commits: GroupCommit, *deliveries: int | Delivery
+) -> list[asyncio.Task[list[Outcome]]]:
+    """Submit deliveries (or such of a size) in this order, and return once all of them wait."""
+    made = [delivery(one) if isinstance(one, int) else one for one in deliveries]
+    tasks = [asyncio.create_task(commits.submit(one)) for one in made]
     await asyncio.sleep(0)
     return tasks
 
@@ -87,15 +97,75 @@ async def test_group_ends_before_it_would_pass_its_maximum() -> None:
     assert handler.groups == [[1], [4, 6], [1], [25], [2]]
 
 
-async def test_workers_commit_side_by_side() -> None:
+async def test_workers_commit_different_senders_side_by_side() -> None:
     handler = FakeHandler()
     async with committing(handler, workers=2) as commits:
-        await submitted(commits, 1)
+        await submitted(commits, delivery(1, "edge-1"))
         await handler.entered.acquire()
-        await submitted(commits, 2)
+        await submitted(commits, delivery(2, "edge-2"))
         await handler.entered.acquire()
 
         assert handler.groups == [[1], [2]]
+
+
+async def test_sender_waits_until_its_group_has_the_locks_and_then_no_longer() -> None:
+    handler = FakeHandler()
+    async with committing(handler, workers=3) as commits:
+        await submitted(commits, delivery(1, "edge-1"))
+        await handler.entered.acquire()
+        await submitted(commits, delivery(2, "edge-1"), delivery(3, "edge-2"))
+        await handler.entered.acquire()
+        before = [*handler.groups]
+        handler.locked[0]()
+        await handler.entered.acquire()
+
+    assert before == [[1], [3]]
+    assert handler.groups == [[1], [3], [2]]
+
+
+async def test_end_of_a_group_does_not_let_a_third_one_pass_the_second() -> None:
+    handler = FakeHandler()
+    async with committing(handler, workers=3) as commits:
+        [first] = await submitted(commits, 1)
+        await handler.entered.acquire()
+        handler.locked[0]()
+        await submitted(commits, 2)
+        await handler.entered.acquire()
+        await submitted(commits, 3)
+        handler.let.release()  # the first, which was the first to wait
+        await first
+        await asyncio.sleep(0)
+        before = [*handler.groups]
+
+    assert before == [[1], [2]]
+    assert handler.groups == [[1], [2], [3]]
+
+
+async def test_group_that_fails_frees_its_sender() -> None:
+    def answer(_: Delivery) -> list[Outcome]:
+        raise StoreUnavailable("away")
+
+    handler = FakeHandler(answer)
+    async with committing(handler, workers=2) as commits:
+        first = await submitted(commits, 1)
+        await handler.entered.acquire()
+        second = await submitted(commits, 2)
+        handler.let.release()
+        await handler.entered.acquire()
+        handler.let.release()
+        await asyncio.gather(*first, *second, return_exceptions=True)
+
+    assert handler.groups == [[1], [2]]
+
+
+async def test_requests_that_passed_each_other_are_committed_in_the_journals_order() -> None:
+    handler = FakeHandler()
+    async with committing(handler) as commits:
+        await submitted(commits, 1)
+        await handler.entered.acquire()
+        await submitted(commits, delivery(2, sequence=500), delivery(3, sequence=0))
+
+    assert handler.groups == [[1], [3, 2]]
 
 
 async def test_full_queue_refuses_before_taking_and_takes_again_after_a_commit() -> None:

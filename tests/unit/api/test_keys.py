@@ -30,8 +30,8 @@ class Store:
         return self.keys.get(id_)
 
 
-def stored(key: NewKey, revoked: datetime | None = None) -> Key:
-    return Key(key.id, Role.READ, "acme", None, key.digest, revoked)
+def stored(key: NewKey, ended: datetime | None = None) -> Key:
+    return Key(key.id, Role.READ, "acme", None, key.digest, ended)
 
 
 def keyring(store: Store, clock: Clock) -> Keyring:
@@ -67,7 +67,7 @@ async def test_revocation_works_once_the_memory_is_too_old() -> None:
     ring = keyring(store, clock)
     await ring.identify(key.text)
 
-    store.keys[key.id] = stored(key, revoked=datetime.now(UTC))
+    store.keys[key.id] = stored(key, ended=datetime.now(UTC))
     clock.now += 10
 
     assert await ring.identify(key.text) is None
