@@ -6,8 +6,11 @@ from pathlib import Path
 
 import click
 
-from ingress_runtime import logs, shutdown
+from ingress_runtime import faults, logs, shutdown
+from ingress_runtime.faults import FaultSettings
+from ingress_runtime.findings import report
 from ingress_runtime.settings import LogSettings, load
+from telematics_publisher import check as checking
 from telematics_publisher import provider, service, streams
 from telematics_publisher.errors import JournalError, StreamsError
 from telematics_publisher.settings import PublisherSettings, TransportSettings
@@ -19,18 +22,55 @@ def publisher() -> None:
     """Run the edge: provider websockets into a journal, and from there to core.
 
     \b
-    Example:
+    Examples:
+      ingress publisher check --streams streams.toml
       ingress publisher run --streams streams.toml
     """  # noqa: D301 — click reads the escape
 
 
-@publisher.command()
-@click.option(
+_streams = click.option(
     "--streams",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="The file that lists workspaces and streams; PUBLISHER_STREAMS or streams.toml by default.",
 )
+
+
+@publisher.command(
+    epilog="""\b
+Examples:
+  ingress publisher check
+  ingress publisher check --streams streams.toml --stream buses --seconds 120
+  ingress publisher check --json
+"""
+)
+@_streams
+@click.option("--stream", "only", metavar="NAME", help="Try the streams of this name only.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 3_600, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="How long to listen to a stream for its first three frames.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def check(path: Path | None, only: str | None, seconds: float, as_json: bool) -> None:
+    """Try what `publisher run` will do: the file, core, keys, clocks, journals, every stream.
+
+    Each stream is connected and subscribed, and its first three frames are shown. Nothing is
+    journalled and nothing is stored in core. Each finding that is not `ok` says what to do; the
+    exit code is 0 only if all is well.
+    """
+    settings, transport, _ = load(PublisherSettings, TransportSettings, LogSettings)
+    found = checking.check(
+        path or settings.streams, settings, transport, only=only, seconds=seconds
+    )
+    if not asyncio.run(report(found, as_json=as_json)):
+        raise SystemExit(1)
+
+
+@publisher.command()
+@_streams
 def run(path: Path | None) -> None:
     """Read every stream, journal each frame, send it until core has it.
 
@@ -55,18 +95,37 @@ def run(path: Path | None) -> None:
       export INGRESS_API_URL=https://ingress.example.com ACME_INGEST_KEY=...
       ingress publisher run --streams streams.toml
     """  # noqa: D301 — click reads the escape
-    log_settings, settings, transport = load(LogSettings, PublisherSettings, TransportSettings)
+    log_settings, settings, transport, fault_settings = load(
+        LogSettings, PublisherSettings, TransportSettings, FaultSettings
+    )
     try:
         workspaces = streams.load(path or settings.streams, os.environ, provider.installed())
     except StreamsError as error:
         raise click.UsageError(str(error)) from error
     logs.configure(log_settings)
+    faults.arm(fault_settings)
     try:
         asyncio.run(_run(workspaces, settings, transport))
     except* JournalError as group:
         raise click.ClickException(str(_first(group))) from group
     except* OSError as group:
-        raise click.ClickException(f"the publisher cannot run: {_first(group)}") from group
+        raise click.ClickException(_why(_first(group), settings)) from group
+
+
+def _why(error: BaseException, settings: PublisherSettings) -> str:
+    """Say what an OSError of the start is about: a file, or the port of the metrics."""
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.filename is not None:
+        return (
+            f"{error.filename}: {error.strerror}. Choose a PUBLISHER_JOURNAL_DIR on a local disk "
+            "that this user may write to."
+        )
+    where = f"{settings.metrics_host}:{settings.metrics_port}"
+    return (
+        f"cannot listen on {where}: {error.strerror or error}. Stop the publisher that runs there, "
+        "or choose another PUBLISHER_METRICS_HOST or PUBLISHER_METRICS_PORT (0 takes a free port)."
+    )
 
 
 def _first(error: BaseException) -> BaseException:

@@ -10,16 +10,20 @@ from prometheus_client import Counter, Histogram
 
 from ingress_contracts.envelope import Envelope
 from ingress_contracts.kinds import UNDELIVERABLE
+from ingress_runtime import faults
 from telematics_publisher.backoff import Backoff, Random
+from telematics_publisher.clock import Microseconds, wall_clock
 from telematics_publisher.errors import (
     BatchRefused,
+    ClockAhead,
     EverythingRefused,
     NotAuthorised,
     TransportError,
 )
-from telematics_publisher.journal import Journal
-from telematics_publisher.ranges import ranges_of
+from telematics_publisher.journal.journal import Journal
+from telematics_publisher.journal.ranges import ranges_of
 from telematics_publisher.retry import Sleep, retrying
+from telematics_publisher.stamps import corrected
 from telematics_publisher.transport import Refusal, Transport
 
 ACKNOWLEDGED = Counter(
@@ -59,7 +63,7 @@ log = structlog.get_logger()
 class Delivery:
     """Settles batches of one journal over one transport. Safe to run several at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — time and chance are injected, each by its name
         self,
         journal: Journal,
         transport: Transport,
@@ -67,10 +71,12 @@ class Delivery:
         backoff: Backoff = SEND_BACKOFF,
         random: Random = randomness.random,
         sleep: Sleep = asyncio.sleep,
+        wall: Microseconds = wall_clock,
     ) -> None:
         self.journal = journal
         self.transport = transport
         self._retrying = retrying(backoff, random, sleep)
+        self._wall = wall
         self._refused_in_a_row = 0
 
     async def deliver(self, batch: Sequence[Envelope]) -> None:
@@ -97,6 +103,17 @@ class Delivery:
         return refusals
 
     async def _attempt(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
+        """Publish `batch` once; once more where a clock that has been mended had stamped it."""
+        try:
+            return await self._publish(batch)
+        except ClockAhead as error:
+            mended = corrected(batch, error, self._wall())
+            _say_ahead(error, len(batch), corrected=mended is not None)
+            if mended is None:
+                raise
+        return await self._publish(mended)
+
+    async def _publish(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
         name = self.transport.name
         begun = time.perf_counter()
         try:
@@ -104,6 +121,7 @@ class Delivery:
         except TransportError as error:
             ATTEMPTS.labels(name, error.cause).inc()
             raise
+        faults.passed(faults.Point.BATCH_ANSWERED)
         ATTEMPTS.labels(name, "ok").inc()
         SEND_SECONDS.labels(name).observe(time.perf_counter() - begun)
         BATCH_RECORDS.labels(name).observe(len(batch))
@@ -142,6 +160,23 @@ class Delivery:
         if envelope.type == UNDELIVERABLE:
             return  # no report on a report: it stays pending and is sent again by the next opening
         await self.journal.set_aside(number, reason=refusal.reason, detail=refusal.detail)
+
+
+def _say_ahead(error: ClockAhead, records: int, *, corrected: bool) -> None:
+    said = log.bind(
+        records=records,
+        ahead_seconds=round(error.ahead_seconds, 1),
+        allowed_seconds=error.skew_seconds,
+    )
+    if corrected:
+        said.warning("received_times_corrected")
+    else:
+        said.error(
+            "clock_ahead",
+            consequence="frames are journalled, and core takes none of them",
+            remedy="set this machine's clock (NTP), or core's if that is the wrong one; what is "
+            "journalled is then sent, nothing is lost",
+        )
 
 
 def _number(envelope: Envelope) -> int:

@@ -5,11 +5,14 @@ PublisherError
 ├── JournalError
 │   ├── JournalInUse          another process holds the journal
 │   ├── JournalMismatch       it belongs to another publisher, or to a newer version
-│   └── JournalBroken         a write or fsync failed: the process must end
+│   ├── JournalDamaged        its file is damaged, or is no journal
+│   ├── JournalFull           no room on the disk; nothing was written
+│   └── JournalBroken         an fsync failed, or a read: the process must end
 └── TransportError            a batch was not confirmed as durable on the other side
     ├── Unreachable           no connection, or it broke                       (retried)
     ├── DeadlineExceeded      no answer in time; it may have arrived           (retried)
     ├── Unavailable           the other side asks for patience: 429, 503, …    (retried)
+    │   └── ClockAhead        our stamps lie in core's future                  (retried)
     ├── UnexpectedAnswer      an answer that is not core's                     (retried)
     ├── BatchRefused          refused for what is in it: 400, 413, 422         (split)
     ├── NotAuthorised         401, 403, or somebody else's publisher id        (sender stops)
@@ -37,8 +40,16 @@ class JournalMismatch(JournalError):
     """The journal belongs to another publisher or workspace, or a newer version wrote it."""
 
 
+class JournalDamaged(JournalError):
+    """The file is damaged or no journal. The text says what is wrong, without the path."""
+
+
+class JournalFull(JournalError):
+    """The disk has no room. The transaction was undone, and may be tried again."""
+
+
 class JournalBroken(JournalError):
-    """A write to the journal failed. What was confirmed before is safe; the process must end."""
+    """The journal cannot go on. What was confirmed before is safe; the process must end."""
 
 
 class TransportError(PublisherError):
@@ -67,6 +78,22 @@ class Unavailable(TransportError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class ClockAhead(Unavailable):
+    """Core refuses stamps from its future: the batch's furthest is `ahead_seconds` away.
+
+    `skew_seconds` is how far they may be.
+    """
+
+    cause = "clock_ahead"
+
+    def __init__(
+        self, message: str, retry_after: float | None, ahead_seconds: float, skew_seconds: float
+    ) -> None:
+        super().__init__(message, retry_after)
+        self.ahead_seconds = ahead_seconds
+        self.skew_seconds = skew_seconds
 
 
 class UnexpectedAnswer(TransportError):

@@ -3,16 +3,23 @@
 import re
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Annotated, NamedTuple, Protocol, Self
+from typing import Annotated, ClassVar, NamedTuple, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from ingress_contracts.fields import Name, Provider
 
 GROUP = "telematics_ingress.streams"
 
 _LONGEST_TEXT = 256
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ADDRESS = re.compile(r"wss?://[^\s?#]+")
+
+
+def _of_websocket(url: str) -> str:
+    if not _ADDRESS.fullmatch(url):
+        raise ValueError("must begin with ws:// or wss:// and have no query: keys are added to it")
+    return url
 
 
 class Frame(NamedTuple):
@@ -37,11 +44,16 @@ class StreamEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    name: Name
-    workspace: Name
-    provider: Provider
-    url: Annotated[str, Field(pattern=r"^wss?://[^\s?#]+$")] | None = Field(
-        default=None, description="ws:// or wss://, without query; the provider's own by default."
+    name: Name = Field(
+        description="What the stream is called in logs and in the source of its messages; once in "
+        "a workspace."
+    )
+    workspace: Name = Field(description="The workspace it feeds, one of [workspaces].")
+    provider: Provider = Field(description="Whose websocket it is, such as `viriciti`.")
+    url: Annotated[str, AfterValidator(_of_websocket)] | None = Field(
+        default=None,
+        description="Address of the websocket, ws:// or wss://, without a query. For a simulator "
+        "or a proxy; without it, the provider's own.",
     )
 
     @model_validator(mode="after")
@@ -66,8 +78,11 @@ class ProviderStream(Protocol):
 
     A class like this is registered under the provider's name as an entry point of the group
     `telematics_ingress.streams`. It is called with a StreamEntry and the credential; it raises
-    pydantic's ValidationError for wrong options, with their keys as locations.
+    pydantic's ValidationError for wrong options, with their keys as locations. `Options` is the
+    model of these keys: documents and the advice about misspelt keys are made from it.
     """
+
+    Options: ClassVar[type[BaseModel]]
 
     def __init__(self, entry: StreamEntry, credential: SecretStr) -> None: ...
 

@@ -1,17 +1,21 @@
 """One workspace at the edge: its streams, its journal, its sender, and how they end together."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import structlog
 
 from telematics_publisher.intake import Intake
-from telematics_publisher.journal import Journal
+from telematics_publisher.journal.journal import Journal
 from telematics_publisher.sender import Sender
 from telematics_publisher.stream import Stream
 
 _LAST_WORDS = 0.2
 """The part of the grace period that is kept for answers in flight and the last checkpoint."""
+
+_LAST_COMMIT_SECONDS = 2.0
+"""What is in memory gets at least so long to reach the disk, however short the grace period."""
 
 log = structlog.get_logger()
 
@@ -50,17 +54,30 @@ class WorkspacePublisher:
                 await asyncio.wait(reading)
             self._intake.close()
             self.journal.lift_limit()  # what was read is little, and is not thrown away
-            await committing
-            await self._drain(sending)
+            begun = time.monotonic()
+            await self._finish(committing)
+            await self._drain(sending, max(0.0, self._grace - (time.monotonic() - begun)))
 
     async def _commit(self) -> None:
         """Journal what the streams have read, in groups."""
         while records := await self._intake.take():
             await self.journal.append(records)
 
-    async def _drain(self, sending: "asyncio.Task[None]") -> None:
-        self.sender.drain(self._grace * (1 - _LAST_WORDS))
-        await asyncio.wait([sending], timeout=self._grace)
+    async def _finish(self, committing: "asyncio.Task[None]") -> None:
+        """Let the last group be journalled; a disk that stays full cannot keep the process."""
+        await asyncio.wait([committing], timeout=max(self._grace, _LAST_COMMIT_SECONDS))
+        if not committing.done():
+            committing.cancel()
+            log.error(
+                "frames_not_journalled",
+                workspace=self.sender.workspace,
+                reason="the journal's disk is full, and the publisher was asked to stop",
+                consequence="what was read last from the streams is a gap",
+            )
+
+    async def _drain(self, sending: "asyncio.Task[None]", seconds: float) -> None:
+        self.sender.drain(seconds * (1 - _LAST_WORDS))
+        await asyncio.wait([sending], timeout=seconds)
         if not sending.done():
             sending.cancel()
         log.info(

@@ -5,10 +5,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ingress_contracts.content_id import content_id
-from ingress_contracts.control import Checkpoint
+from ingress_contracts.control import Checkpoint, Undeliverable
 from ingress_contracts.envelope import JSON, Envelope
 from ingress_contracts.kinds import CHECKPOINT, CONNECTION, PROVIDER_MESSAGE, UNDELIVERABLE
 
+_LONGEST_DETAIL = 2_000
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -55,6 +56,22 @@ def connection_lane(provider: str, source: str) -> Lane:
 def undeliverable_lane(target: Lane) -> Lane:
     """Return the lane of reports on records of `target` that no route will take."""
     return Lane(UNDELIVERABLE, target.provider, target.source, timestamped=False)
+
+
+def undeliverable(  # noqa: PLR0913, PLR0917 — a target, what it was, and why: no object per report
+    epoch: UUID, target: int, record: Record, reason: str, detail: str, size: int | None = None
+) -> Record:
+    """Return the report on number `target`; `size` (bytes) where `record` has lost its data."""
+    body = Undeliverable(
+        epoch=epoch,
+        sequence=target,
+        reason=reason,
+        detail=detail[:_LONGEST_DETAIL],
+        size=len(record.data) if size is None else size,
+        subject=record.subject,
+    )
+    lane = undeliverable_lane(record.lane)
+    return Record(lane, record.received, record.subject, body.model_dump_json().encode())
 
 
 class Envelopes:

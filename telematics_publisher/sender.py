@@ -109,9 +109,7 @@ class Sender:
             self._log.error("checkpoint_refused", number=number, error=refusals[0].reason)
             return
         CHECKPOINTS.labels(self._transport.name).inc()
-        done = [one.epoch for one in epochs if one.closed and not one.pending]
-        if done:
-            await self._journal.forget(done)
+        await self._journal.confirm(epochs)
 
     async def _send_all(self, deliveries: asyncio.TaskGroup) -> None:
         due = self._clock() + self._pace.checkpoint_seconds

@@ -14,7 +14,8 @@ from ingress_runtime.shutdown import Shutdown
 from telematics_publisher.clock import Seconds
 from telematics_publisher.delivery import Delivery
 from telematics_publisher.intake import Intake
-from telematics_publisher.journal import Journal
+from telematics_publisher.journal.journal import Journal
+from telematics_publisher.journal.limits import Limits, Policy
 from telematics_publisher.publisher import WorkspacePublisher
 from telematics_publisher.records import Envelopes
 from telematics_publisher.sender import Pace, Sender
@@ -129,7 +130,7 @@ async def _open(
         path,
         workspace=workspace.name,
         publisher=workspace.publisher,
-        max_bytes=settings.journal_max_bytes,
+        limits=_limits(settings),
     )
     resources.push_async_callback(journal.close)
     transport = HttpTransport(
@@ -164,4 +165,13 @@ async def _open(
         streams=[Stream(entry, provider, intake, manners) for entry, provider in workspace.streams],
         sender=sender,
         grace_seconds=settings.grace_seconds,
+    )
+
+
+def _limits(settings: PublisherSettings) -> Limits:
+    age = settings.journal_max_age_seconds
+    return Limits(
+        max_bytes=settings.journal_max_bytes,
+        max_age=None if age is None else round(age * 1e6),
+        policy=Policy(settings.journal_when_full),
     )

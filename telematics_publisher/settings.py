@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from ingress_contracts.envelope import MAX_DATA_BYTES
-from ingress_runtime.settings import Settings
+from ingress_runtime.settings import Host, Settings
 
 
 class TransportSettings(Settings):
@@ -39,7 +39,17 @@ class PublisherSettings(Settings):
     journal_max_bytes: int = Field(
         default=4 * 2**30,
         ge=2**20,
-        description="Size at which a journal stops growing: its streams are then not read.",
+        description="Size at which a journal is full. Its write-ahead log comes on top: some MiB.",
+    )
+    journal_max_age_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="Age of its oldest record at which a journal is full; unset: any age.",
+    )
+    journal_when_full: Literal["block", "drop-oldest"] = Field(
+        default="block",
+        description="What a full journal does: stop reading its streams (`block`), or give up its "
+        "oldest records that were never sent and report them as dropped (`drop-oldest`).",
     )
     intake_records: int = Field(
         default=10_000, ge=1, description="Frames of a workspace that may wait for the journal."
@@ -60,7 +70,7 @@ class PublisherSettings(Settings):
         ge=0,
         description="Time to drain the journals after SIGTERM; what is left stays in them.",
     )
-    metrics_host: str = Field(
+    metrics_host: Host = Field(
         default="127.0.0.1", description="Address that serves /metrics, /livez and /readyz."
     )
     metrics_port: int = Field(

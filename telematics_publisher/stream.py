@@ -13,8 +13,10 @@ import structlog
 from prometheus_client import Counter, Gauge
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import CloseCode
 
 from ingress_contracts.control import Connection, ConnectionState
+from ingress_runtime import faults
 from ingress_runtime.redact import redact_text
 from telematics_publisher.backoff import Backoff, Random
 from telematics_publisher.clock import Microseconds, Seconds, wall_clock
@@ -43,7 +45,10 @@ _LONGEST_REASON = 256
 _PATIENCE = Patience()
 _BACKOFF = Backoff(base=1.0, ceiling=60.0)
 _SLOW_BACKOFF = Backoff(base=60.0, ceiling=600.0, floor=30.0)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_FRAME_TOO_BIG = (
+    f"the provider sent a frame of more than {MAX_FRAME_BYTES} bytes: closed unread (1009)"
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 log = structlog.get_logger()
 
@@ -90,6 +95,7 @@ class Stream:
         self._reason: str | None = None
         self._provider = provider
         self._intake = intake
+        self._take_in = faults.before(faults.Point.FRAME_READ, intake.put)
         self._manners = manners or Manners()
         self._timed = provider_lane(entry.provider, entry.source, timestamped=True)
         self._untimed = provider_lane(entry.provider, entry.source, timestamped=False)
@@ -129,6 +135,14 @@ class Stream:
                 remedy="check the stream's credential in streams.toml and at the provider",
                 next_attempt_seconds=round(wait, 1),
             )
+        elif ending.cause == "frame_too_big":
+            self._log.error(
+                "stream_frame_too_big",
+                reason=ending.reason,
+                remedy="ask the provider what it sends; while it sends this frame again after each "
+                "connect, what follows it is not read",
+                next_attempt_seconds=round(wait, 1),
+            )
         else:
             self._log.warning(
                 "stream_disconnected", reason=ending.reason, next_attempt_seconds=round(wait, 1)
@@ -164,6 +178,8 @@ class Stream:
         except ConnectionClosed as error:
             if guard.done() and (why := guard.result()):
                 return Ending("silent", why)
+            if error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
+                return Ending("frame_too_big", _FRAME_TOO_BIG)
             return Ending("closed", _harmless(error))
         finally:
             guard.cancel()
@@ -199,7 +215,7 @@ class Stream:
                 self._echoed(data, watchdog)
                 continue
             lane = self._timed if frame.timestamped else self._untimed
-            self._intake.put(Record(lane, wall(), frame.subject, data))
+            self._take_in(Record(lane, wall(), frame.subject, data))
             if self._intake.full:
                 await self._pause(watchdog)
 

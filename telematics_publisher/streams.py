@@ -1,8 +1,10 @@
-"""`streams.toml`: which workspaces and streams a publisher serves, credentials by reference."""
+"""`streams.toml`: which workspaces and streams a publisher serves, credentials by reference.
 
-import difflib
+docs/streams.md is made from the models in here.
+"""
+
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,23 +14,22 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from ingress_contracts.fields import Name
 from ingress_runtime.redact import remember
 from telematics_publisher.errors import StreamsError
+from telematics_publisher.explanations import Described, near
 from telematics_publisher.provider import ProviderStream, StreamEntry
-
-_REMEDIES = {
-    "missing": "Add the key.",
-    "extra_forbidden": "Remove the key or correct its name.",
-    "string_pattern_mismatch": "Correct the value.",
-    "too_short": "List at least one.",
-}
 
 
 class Reference(BaseModel):
-    """Where a secret is: in an environment variable or in a file (relative to streams.toml)."""
+    """Where a secret is, since none is written into this file: give one of both keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    env: str | None = Field(default=None, min_length=1)
-    file: Path | None = None
+    env: str | None = Field(
+        default=None, min_length=1, description="Name of the environment variable that holds it."
+    )
+    file: Path | None = Field(
+        default=None,
+        description="Path of the file that holds it and nothing else, relative to this file.",
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -40,33 +41,46 @@ class Reference(BaseModel):
         """Return the secret, which logs hide from now on. Raises ValueError if there is none."""
         if self.file is None:
             found, where = environ.get(self.env or "", ""), f"environment variable {self.env}"
+            remedy = f"Set it: export {self.env}=..."
         else:
             path = directory / self.file
             where = f"file {path}"
+            remedy = "Write the secret into it, readable for this user, or correct the path."
             try:
                 found = path.read_text("utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"{where} cannot be read: {error}") from error
+            except OSError as error:
+                raise ValueError(f"{where} cannot be read: {error.strerror}. {remedy}") from error
+            except UnicodeDecodeError:
+                raise ValueError(f"{where} is not text. {remedy}") from None
         secret = found.strip()
         if not secret:
-            raise ValueError(f"{where} is not set or empty")
+            raise ValueError(f"{where} is {'not set or ' if self.env else ''}empty. {remedy}")
         remember(secret)
+        if not (secret.isascii() and secret.isprintable()):
+            raise ValueError(
+                f"{where} holds more than one line, or characters that no key has. "
+                "Leave the secret in it and nothing else."
+            )
         return SecretStr(secret)
 
 
 class WorkspaceEntry(BaseModel):
-    """One `[workspaces.NAME]` table: the publisher id is bound to the API key."""
+    """A workspace to serve: one table for each, with a journal of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    publisher: Name
-    api_key: Reference
+    publisher: Name = Field(
+        description="This publisher's id in the workspace; the API key is bound to it."
+    )
+    api_key: Reference = Field(
+        description="Where its API key is: one that `ingress keys create --role ingest` made."
+    )
 
 
 class StreamTable(StreamEntry):
-    """One `[[streams]]` table with the reference to its credential."""
+    """A websocket to read: one table for each. Further keys are the provider's own."""
 
-    credential: Reference
+    credential: Reference = Field(description="Where the provider's key is.")
 
 
 class StreamsFile(BaseModel):
@@ -74,8 +88,12 @@ class StreamsFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    workspaces: dict[Name, WorkspaceEntry] = Field(min_length=1)
-    streams: tuple[StreamTable, ...] = ()
+    workspaces: dict[Name, WorkspaceEntry] = Field(
+        min_length=1, description="A table [workspaces.NAME] for each workspace to serve."
+    )
+    streams: tuple[StreamTable, ...] = Field(
+        default=(), description="A table [[streams]] for each websocket to read."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +113,39 @@ def load(
 
     Raises StreamsError, which lists every problem: file, key, rule and remedy.
     """
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise StreamsError(
-            f"{path}: cannot be read: {error.strerror}. Name the file with --streams; "
-            "`ingress publisher run --help` shows one."
-        ) from error
-    except ValueError as error:
-        raise StreamsError(f"{path}: is not valid TOML: {error}.") from error
+    raw = _read(path)
     try:
         file = StreamsFile.model_validate(raw)
     except ValidationError as error:
-        raise StreamsError("\n".join(_explain(path, error, (), raw))) from error
+        explained = Described(StreamsFile, raw).explain(error)
+        raise StreamsError(
+            "\n".join(f"{path}: {_key(place, raw)}{text}" for place, text in explained)
+        ) from error
     loader = _Loader(path, environ, providers, file)
     workspaces = loader.workspaces()
     if loader.problems:
         raise StreamsError("\n".join(loader.problems))
     return workspaces
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what TOML makes of the file."""
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise StreamsError(
+            f"{path}: cannot be read: {error.strerror}. Name the file with --streams or "
+            "PUBLISHER_STREAMS; docs/streams.md describes it, and so does "
+            "`ingress publisher run --help`."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise StreamsError(
+            f"{path}: is not UTF-8 (byte {error.start + 1}). Save it as UTF-8."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise StreamsError(
+            f"{path}: is not valid TOML: {error}. Correct it there: https://toml.io shows how."
+        ) from error
 
 
 class _Loader:
@@ -133,17 +166,19 @@ class _Loader:
 
     def workspaces(self) -> tuple[Workspace, ...]:
         streams: dict[str, list[tuple[StreamEntry, ProviderStream]]] = {}
-        seen: set[tuple[str, str]] = set()
+        seen: dict[tuple[str, str], int] = {}
         for at, table in enumerate(self._file.streams):
             key = f'streams[{at}] "{table.name}"'
-            if (table.workspace, table.name) in seen:
-                self._problem(f"{key}.name", "another stream has it. Give each its own name.")
-            seen.add((table.workspace, table.name))
-            if table.workspace not in self._file.workspaces:
-                hint = _near(table.workspace, self._file.workspaces)
+            first = seen.setdefault((table.workspace, table.name), at)
+            if first != at:
                 self._problem(
-                    f"{key}.workspace",
-                    f"there is no [workspaces.{table.workspace}]. {hint or 'Add that table.'}",
+                    f"{key}.name", f"streams[{first}] has the same one. Give each its own name."
+                )
+            if table.workspace not in self._file.workspaces:
+                meant = near(table.workspace, self._file.workspaces)
+                remedy = f"Did you mean {meant!r}?" if meant else "Add that table."
+                self._problem(
+                    f"{key}.workspace", f"there is no [workspaces.{table.workspace}]. {remedy}"
                 )
             stream = self._stream(key, table)
             if stream is not None:
@@ -158,7 +193,8 @@ class _Loader:
         provider = self._providers.get(table.provider)
         if provider is None:
             names = ", ".join(sorted(self._providers)) or "none"
-            hint = _near(table.provider, self._providers) or "Install the package that brings it."
+            meant = near(table.provider, self._providers)
+            hint = f"Did you mean {meant!r}?" if meant else "Install the package that brings it."
             self._problem(
                 f"{key}.provider",
                 f"{table.provider!r} is not installed (installed: {names}). {hint}",
@@ -170,47 +206,34 @@ class _Loader:
         try:
             return provider(table, credential)
         except ValidationError as error:
-            self.problems += _explain(self._path, error, (key,), {})
+            fields = StreamTable.model_fields
+            described = Described(provider.Options, dict(table.options), also=fields)
+            for place, text in described.explain(error):
+                self.problems.append(f"{self._path}: {'.'.join((key, *map(str, place)))}{text}")
             return None
 
     def _secret(self, key: str, reference: Reference) -> SecretStr | None:
         try:
             return reference.resolve(self._environ, self._path.parent)
         except ValueError as error:
-            self._problem(key, f"{error}. Put the secret there, or refer to where it is.")
+            self._problem(key, str(error))
             return None
 
     def _problem(self, key: str, text: str) -> None:
         self.problems.append(f"{self._path}: {key}: {text}")
 
 
-def _explain(
-    path: Path, error: ValidationError, prefix: Sequence[str], raw: Mapping[str, Any]
-) -> Iterator[str]:
-    for detail in error.errors(include_url=False, include_context=False):
-        key = ".".join((*prefix, *_named(detail["loc"], raw)))
-        remedy = _REMEDIES.get(detail["type"], "Correct the value.")
-        rule = detail["msg"].removeprefix("Value error, ")
-        yield f"{path}: {key}: {rule}. {remedy}"
+def _key(location: tuple[int | str, ...], raw: Mapping[str, Any]) -> str:
+    """Return a location as a path of keys; a stream's number comes with its name."""
+    return ".".join(_parts(location, raw)) or "the file"
 
 
-def _named(location: tuple[int | str, ...], raw: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the parts of a location; a stream's number comes with its name."""
+def _parts(location: tuple[int | str, ...], raw: Mapping[str, Any]) -> Iterator[str]:
     match location:
         case ("streams", int() as at, *rest):
-            name = _name_of(raw, at)
-            yield f'streams[{at}] "{name}"' if name else f"streams[{at}]"
+            table = raw["streams"][at]
+            name = table.get("name") if isinstance(table, dict) else None
+            yield f'streams[{at}] "{name}"' if isinstance(name, str) else f"streams[{at}]"
         case _:
             rest = list(location)
-    yield from (str(part) for part in rest if part != "[key]")
-
-
-def _name_of(raw: Mapping[str, Any], at: int) -> str | None:
-    table = raw["streams"][at]
-    name = table.get("name") if isinstance(table, dict) else None
-    return name if isinstance(name, str) else None
-
-
-def _near(name: str, known: Mapping[str, object]) -> str | None:
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f"Did you mean {found[0]!r}?" if found else None
+    yield from (str(part) for part in rest)

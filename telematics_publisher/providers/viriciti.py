@@ -1,7 +1,7 @@
 """ViriCiti's live websocket: one datapoint a frame, and no message id."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -17,17 +17,25 @@ _DOMAINS = ("vehicles", "chargestations", "incidents")
 
 
 class ViricitiOptions(BaseModel):
-    """The keys of a stream that are ViriCiti's own."""
+    """The keys of a `viriciti` stream.
+
+    ViriCiti names a vehicle by its vid. Labels are those of its API, such as `gps`, `speed`, `odo`,
+    `soc`, `power`, `current`, `voltage`; which of them a vehicle has, depends on the vehicle.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     vehicles: dict[Text, Annotated[tuple[Text, ...], Field(min_length=1)]] = Field(
-        min_length=1, description="Labels to subscribe to, by vehicle id."
+        min_length=1,
+        description="What to subscribe to: a list of labels for each vehicle, by the provider's "
+        "vehicle id.",
     )
 
 
 class ViricitiStream:
     """Knows ViriCiti's address, subscription and frames. See ProviderStream."""
+
+    Options: ClassVar[type[BaseModel]] = ViricitiOptions
 
     def __init__(self, entry: StreamEntry, credential: SecretStr) -> None:
         self._options = ViricitiOptions.model_validate(entry.options)

@@ -16,6 +16,7 @@ from ingress_contracts.http import BATCH, REFUSED, decode_answer, encode_batch
 from ingress_runtime.redact import redact_text
 from telematics_publisher.errors import (
     BatchRefused,
+    ClockAhead,
     DeadlineExceeded,
     NotAuthorised,
     TransportError,
@@ -34,6 +35,7 @@ _PATIENCE = (408, 425, 429)
 _SERVER_ERROR = 500
 _GZIP_LEVEL = 1  # telemetry shrinks tenfold at the fastest level already
 _LONGEST_DETAIL = 500
+_CLOCK_AHEAD = "urn:telematics-ingress:problem:clock-ahead"
 
 
 class HttpTransport:
@@ -54,6 +56,7 @@ class HttpTransport:
         self._url = api_url.rstrip("/") + PATH
         self._deadline = deadline
         self._now = now
+        self._encoding = asyncio.Lock()
         self._client = httpx.AsyncClient(
             headers={
                 "authorization": f"Bearer {api_key.get_secret_value()}",
@@ -66,7 +69,8 @@ class HttpTransport:
 
     async def publish(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
         """Post `batch` and return what core refused of it. See Transport.publish."""
-        body = await asyncio.to_thread(_encode, batch)  # keeps sockets read meanwhile
+        async with self._encoding:  # in turn: a later batch that overtakes makes data stale
+            body = await asyncio.to_thread(_encode, batch)  # keeps sockets read meanwhile
         response = await self._post(body)
         if response.status_code == httpx.codes.OK:
             return _refusals(response, batch)
@@ -111,7 +115,11 @@ def _refusals(response: httpx.Response, batch: Sequence[Envelope]) -> list[Refus
         raise UnexpectedAnswer(f"200 without outcomes: {_detail(response)}") from error
     if [one.index for one in outcomes] != list(range(len(batch))):
         raise UnexpectedAnswer(f"{len(outcomes)} outcomes for {len(batch)} envelopes")
-    return [Refusal(one.index, one.reason or REFUSED) for one in outcomes if one.outcome == REFUSED]
+    return [
+        Refusal(one.index, one.reason or REFUSED, redact_text(one.detail or "")[:_LONGEST_DETAIL])
+        for one in outcomes
+        if one.outcome == REFUSED
+    ]
 
 
 def _error(response: httpx.Response, now: datetime) -> TransportError:
@@ -123,19 +131,36 @@ def _error(response: httpx.Response, now: datetime) -> TransportError:
     if status in _REFUSED_FOR_CONTENT:
         return BatchRefused(said, _REFUSED_FOR_CONTENT[status])
     if status in _PATIENCE or status >= _SERVER_ERROR:
-        return Unavailable(said, parse_retry_after(response.headers.get("retry-after"), now))
+        wish = parse_retry_after(response.headers.get("retry-after"), now)
+        return _clock_ahead(response, said, wish) or Unavailable(said, wish)
     return UnexpectedAnswer(said)
 
 
-def _detail(response: httpx.Response) -> str:
-    """Return what the answer says of itself, harmless and short: a problem's words (RFC 9457)."""
+def _clock_ahead(response: httpx.Response, said: str, wish: float | None) -> ClockAhead | None:
+    problem = _problem(response)
+    if problem.get("type") != _CLOCK_AHEAD:
+        return None
+    ahead, skew = problem.get("ahead_seconds"), problem.get("skew_seconds")
+    if not isinstance(ahead, int | float) or not isinstance(skew, int | float):
+        return None
+    return ClockAhead(said, wish, float(ahead), float(skew))
+
+
+def _problem(response: httpx.Response) -> dict[str, object]:
+    """Return the problem document (RFC 9457) that the answer is, or an empty one."""
     try:
-        problem = from_json(response.content)
+        problem = from_json(response.content, allow_inf_nan=False)
     except ValueError:
-        problem = None
-    if isinstance(problem, dict) and (problem.get("title") or problem.get("detail")):
+        return {}
+    return problem if isinstance(problem, dict) else {}
+
+
+def _detail(response: httpx.Response) -> str:
+    """Return what the answer says of itself and advises, harmless and short."""
+    problem = _problem(response)
+    if problem.get("title") or problem.get("detail"):
         parts = [str(problem[key]) for key in ("title", "detail") if problem.get(key)]
-        text = ": ".join(parts)
+        text = " ".join([": ".join(parts), str(problem.get("remedy") or "")])
     else:
         text = response.text or response.reason_phrase
     return redact_text(" ".join(text.split()))[:_LONGEST_DETAIL]

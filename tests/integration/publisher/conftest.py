@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from telematics_publisher.journal import Journal
+from telematics_publisher.journal.journal import Journal
+from telematics_publisher.journal.limits import Limits
 from telematics_publisher.records import Lane, Record, provider_lane
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ async def door(anyio_backend: str, doors: Any) -> AsyncIterator["Door"]:  # noqa
 @pytest.fixture
 async def journal(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Journal]:  # noqa: ARG001 — likewise
     opened = await Journal.open(
-        tmp_path / "acme.journal", workspace="acme", publisher="edge-1", max_bytes=2**30
+        tmp_path / "acme.journal", workspace="acme", publisher="edge-1", limits=Limits(2**30)
     )
     yield opened
     await opened.close()

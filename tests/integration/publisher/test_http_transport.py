@@ -1,9 +1,12 @@
+import asyncio
+import gc
 import gzip
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -11,6 +14,7 @@ from ingress_contracts.envelope import Envelope
 from ingress_contracts.http import BATCH
 from telematics_publisher.errors import (
     BatchRefused,
+    ClockAhead,
     NotAuthorised,
     TransportError,
     Unavailable,
@@ -18,6 +22,7 @@ from telematics_publisher.errors import (
     Unreachable,
 )
 from telematics_publisher.records import Envelopes, Lane, Record, Stored
+from telematics_publisher.transports import http
 from telematics_publisher.transports.http import HttpTransport
 
 if TYPE_CHECKING:
@@ -115,6 +120,20 @@ async def test_a_problem_speaks_in_the_error(
         await transport.publish(batch)
 
 
+async def test_a_clock_ahead_is_told_apart_with_its_numbers_and_its_remedy(
+    door: "Door", transport: HttpTransport, batch: list[Envelope], doors: Any
+) -> None:
+    problem = (
+        b'{"type":"urn:telematics-ingress:problem:clock-ahead","title":"Ahead","detail":"by far",'
+        b'"remedy":"Set the clock.","ahead_seconds":7200.5,"skew_seconds":300}'
+    )
+    door.script.append(lambda _: doors.Reply(503, problem, {"retry-after": "30"}))
+    with pytest.raises(ClockAhead, match=r"HTTP 503: Ahead: by far Set the clock\.") as caught:
+        await transport.publish(batch)
+    assert (caught.value.ahead_seconds, caught.value.skew_seconds) == (7200.5, 300.0)
+    assert caught.value.retry_after == 30.0
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"<html>Welcome to our network</html>", b"{}", b'{"outcomes":[]}']
 )
@@ -135,3 +154,40 @@ async def test_no_error_shows_the_key(batch: list[Envelope]) -> None:
     await transport.aclose()
     assert "hidden-password" not in str(caught.value)
     assert "the-key" not in str(caught.value)
+
+
+async def test_batches_are_encoded_one_by_one_so_that_a_small_one_does_not_overtake(
+    monkeypatch: pytest.MonkeyPatch, transport: HttpTransport, batch: list[Envelope]
+) -> None:
+    steps: list[tuple[str, int]] = []
+    encode = http._encode
+
+    def noted(part: Sequence[Envelope]) -> bytes:
+        steps.append(("begun", len(part)))
+        body = encode(part)
+        steps.append(("done", len(part)))
+        return body
+
+    monkeypatch.setattr(http, "_encode", noted)
+    sizes = [100, 1, 50, 2, 25]
+
+    async with asyncio.TaskGroup() as group:
+        for size in sizes:
+            group.create_task(transport.publish(batch[:size]))
+
+    assert steps == [(step, size) for size in sizes for step in ("begun", "done")]
+
+
+async def test_answered_request_leaves_nothing_to_the_garbage_collector(
+    transport: HttpTransport, batch: list[Envelope]
+) -> None:
+    await transport.publish(batch)
+    gc.collect()
+    gc.disable()
+    try:
+        await transport.publish(batch)
+        left = [one for one in gc.get_objects() if isinstance(one, httpx.Request | httpx.Response)]
+    finally:
+        gc.enable()
+
+    assert left == []

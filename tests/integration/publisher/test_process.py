@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -108,7 +109,7 @@ def run(tmp_path: Path, door: "Door", provider: "ProviderServer") -> Run:
             "PUBLISHER_METRICS_PORT": "0",
             "PUBLISHER_CHECKPOINT_SECONDS": "0.05",
         }
-        limit = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({file_bytes}, {file_bytes}))"
+        limit = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({file_bytes}, -1))"
         program = f"{limit}; from ingress_runtime.cli import main; main()"
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", program, "publisher", "run", "--streams", str(streams)),
@@ -316,15 +317,38 @@ async def test_a_second_process_on_the_same_journals_is_told_why_it_ends(
     assert door.accepted
 
 
-async def test_a_disk_that_fails_ends_the_process_and_says_so(
+async def test_a_full_disk_is_survived_and_nothing_is_lost(
     run: Run, door: "Door", provider: "ProviderServer", helpers: tuple[Any, Any]
 ) -> None:
     doors, provider_servers = helpers
     door.reply = lambda _: doors.Reply(503)
-    provider.behaviours = [sends([provider_servers.frame(number) for number in range(50_000)])]
-    async with run(file_bytes=2**20) as publisher:
-        assert await publisher.end() == 1
-    assert "writing the journal failed, the process must end" in publisher.log
+    frames = [provider_servers.frame(number) for number in range(30_000)]
+    provider.behaviours = [sends(frames)]
+    async with run(second="acme", file_bytes=2**20) as publisher:
+        said = await publisher.event("journal_disk_full")
+        assert "streams are not read" in said["consequence"]
+        door.reply = doors.accept
+        resource.prlimit(publisher.child.pid, resource.RLIMIT_FSIZE, (-1, -1))
+        await publisher.event("journal_disk_has_room")
+        await door.until(lambda door: len(of(door, PROVIDER_MESSAGE)) >= 2 * len(frames))
+        assert await publisher.end(signal.SIGTERM) == 0
+    arrived = [one.data.decode() for one in of(door, PROVIDER_MESSAGE)]
+    assert sorted(arrived) == sorted(2 * frames)
+    numbers = [one.sequence for one in door.accepted if one.sequence]
+    assert sorted(set(numbers)) == list(range(1, max(numbers) + 1))
+    assert last_checkpoint(door).epochs[0].pending == ()
+
+
+async def test_a_disk_that_stays_full_does_not_keep_a_process_that_is_asked_to_stop(
+    run: Run, door: "Door", provider: "ProviderServer", helpers: tuple[Any, Any]
+) -> None:
+    doors, provider_servers = helpers
+    door.reply = lambda _: doors.Reply(503)
+    provider.behaviours = [sends([provider_servers.frame(number) for number in range(30_000)])]
+    async with run(file_bytes=2**20, PUBLISHER_GRACE_SECONDS="0.1") as publisher:
+        await publisher.event("journal_disk_full")
+        assert await publisher.end(signal.SIGTERM) == 0
+    assert "frames_not_journalled" in publisher.log
     assert "Traceback" not in publisher.log
 
 

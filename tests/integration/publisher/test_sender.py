@@ -10,7 +10,7 @@ from ingress_contracts.control import Checkpoint, Route, Undeliverable
 from ingress_contracts.envelope import Envelope
 from ingress_contracts.kinds import CHECKPOINT, PROVIDER_MESSAGE, UNDELIVERABLE
 from telematics_publisher.delivery import REFUSED_IN_A_ROW, Delivery
-from telematics_publisher.journal import Journal
+from telematics_publisher.journal.journal import Journal
 from telematics_publisher.records import Envelopes, Record
 from telematics_publisher.sender import Pace, Sender
 from telematics_publisher.transports.http import HttpTransport

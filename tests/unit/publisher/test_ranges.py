@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telematics_publisher.ranges import RangeSet, ranges_of
+from telematics_publisher.journal.ranges import RangeSet, ranges_of
 
 number = st.integers(min_value=0, max_value=60)
 span = st.tuples(number, number).map(lambda pair: (min(pair), max(pair)))
@@ -32,3 +32,11 @@ def test_ranges_of_numbers_hold_exactly_these_numbers(numbers: set[int]) -> None
     ranges = ranges_of(sorted(numbers))
     assert [n for first, last in ranges for n in range(first, last + 1)] == sorted(numbers)
     assert list(RangeSet(ranges)) == ranges
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    ranges = RangeSet([(1, 3), (7, 9)])
+    copy = ranges.copy()
+    copy.remove(1, 9)
+    assert (len(ranges), ranges.spans, list(ranges)) == (6, 2, [(1, 3), (7, 9)])
+    assert (len(copy), copy.spans, list(copy)) == (0, 0, [])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ingress_contracts.content_id import content_id
 from ingress_contracts.control import Checkpoint, Route
 from ingress_contracts.envelope import Envelope
-from telematics_publisher.epochs import new_epoch
+from telematics_publisher.journal.epochs import new_epoch
 from telematics_publisher.records import Envelopes, Record, Stored, instant, provider_lane
 
 EPOCH = UUID("0190b0d0-0000-7000-8000-000000000001")

@@ -14,7 +14,9 @@ LARGEST_INSERT = 4_096
 @cache
 def load() -> Mapping[str, str]:
     """Return the statements of `journal.sql` by name."""
-    text = resources.files("telematics_publisher").joinpath("journal.sql").read_text("utf-8")
+    text = (
+        resources.files("telematics_publisher.journal").joinpath("journal.sql").read_text("utf-8")
+    )
     _, *parts = _NAME.split(text)
     return dict(zip(parts[::2], parts[1::2], strict=True))
 

@@ -20,6 +20,18 @@ class RangeSet:
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(zip(self._firsts, self._lasts, strict=True))
 
+    @property
+    def spans(self) -> int:
+        """How many ranges it takes."""
+        return len(self._firsts)
+
+    def copy(self) -> "RangeSet":
+        """Return a set of its own with the same numbers."""
+        made = RangeSet()
+        made._firsts, made._lasts = self._firsts.copy(), self._lasts.copy()
+        made._size = self._size
+        return made
+
     def add(self, first: int, last: int) -> None:
         """Add every number of [first, last], merging with what touches it."""
         low = bisect_left(self._lasts, first - 1)

@@ -2,9 +2,11 @@
 -- One step a statement, many rows a step: each step lets another thread take the interpreter.
 
 -- name: schema
+-- New tables join at the end: salvaging a file whose first page is lost takes their places from here.
 -- Records wait here until core has them. A lane is what the records of one stream and kind share.
 -- Numbers in [first, head] belong to an epoch; head is NULL while the epoch is open.
 -- A report is an undeliverable record (by its sequence) and the number that it settles.
+-- Dropped numbers were given up by policy; a row stays until core has a checkpoint that tells of it.
 -- identity: one row. Records up to attempted_through may have been sent; later ones never were.
 CREATE TABLE IF NOT EXISTS records (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -38,6 +40,20 @@ CREATE TABLE IF NOT EXISTS identity (
     checkpoint INTEGER NOT NULL DEFAULT 0,
     attempted_through INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS dropped (
+    first INTEGER PRIMARY KEY,
+    last INTEGER NOT NULL
+);
+
+-- name: tables
+-- Which tables the file has.
+SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%';
+
+-- name: stray_records
+-- Whether a record is older than every epoch, or above the highest number that was handed out.
+SELECT count(*) FROM (SELECT min(sequence) AS low, max(sequence) AS high FROM records)
+WHERE low < coalesce((SELECT min(first) FROM epochs), low + 1)
+    OR high > coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'records'), 0);
 
 -- name: remember_identity
 -- The first opening says whose journal this is.
@@ -116,6 +132,28 @@ UPDATE identity SET attempted_through = ? WHERE attempted_through < ?;
 -- Core has these records for good.
 DELETE FROM records WHERE sequence BETWEEN ? AND ?;
 
+-- name: oldest
+-- When the first record above a number was received.
+SELECT received FROM records WHERE sequence > ? ORDER BY sequence LIMIT 1;
+
+-- name: droppable
+-- The first records above a number that may be dropped: reports stay, since they settle others.
+SELECT sequence, received, length(data) FROM records
+WHERE sequence > ? AND sequence NOT IN (SELECT sequence FROM reports)
+ORDER BY sequence LIMIT ?;
+
+-- name: dropped
+-- Numbers given up, of which core has not heard yet.
+SELECT first, last FROM dropped ORDER BY first;
+
+-- name: clear_dropped
+-- Before they are written anew: they are few.
+DELETE FROM dropped;
+
+-- name: add_dropped
+-- A range of numbers that were given up.
+INSERT INTO dropped (first, last) VALUES (?, ?);
+
 -- name: lookup
 -- One record that is about to be set aside.
 SELECT lane, subject, length(data) FROM records WHERE sequence = ?;
@@ -131,3 +169,33 @@ DELETE FROM reports WHERE sequence = ?;
 -- name: checkpoint_number
 -- Committed before the checkpoint is sent, so that a number is never used twice.
 UPDATE identity SET checkpoint = ?;
+
+-- name: by_lane
+-- What the journal holds, by lane: records and bytes of data.
+SELECT type, provider, source, count(*), sum(length(data))
+FROM records JOIN lanes ON lanes.id = lane
+GROUP BY type, provider, source
+ORDER BY type, provider, source;
+
+-- name: ages
+-- When the oldest and the newest record were received, and how many were never attempted.
+SELECT min(received), max(received),
+    count(*) FILTER (WHERE sequence > (SELECT attempted_through FROM identity))
+FROM records;
+
+-- name: report_bodies
+-- Undeliverable records with what they say.
+SELECT sequence, data FROM records WHERE sequence IN (SELECT sequence FROM reports)
+ORDER BY sequence;
+
+-- name: records_without_lane
+-- Records that cannot be sent, since nobody knows their source.
+SELECT count(*) FROM records WHERE lane NOT IN (SELECT id FROM lanes);
+
+-- name: reports_without_record
+-- Numbers that would stay pending for ever.
+SELECT count(*) FROM reports WHERE sequence NOT IN (SELECT sequence FROM records);
+
+-- name: dropped_records
+-- Records of numbers that count as dropped.
+SELECT count(*) FROM records JOIN dropped ON sequence BETWEEN first AND last;

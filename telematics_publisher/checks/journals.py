@@ -1,0 +1,74 @@
+"""Can the journals be written, and are they free for a publisher? They are left as they are."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ingress_runtime.findings import Finding, Level, fail, ok
+from telematics_publisher.errors import JournalError, JournalInUse
+from telematics_publisher.journal import statements
+from telematics_publisher.journal.file import reading
+from telematics_publisher.streams import Workspace
+
+SUBJECT = "journals"
+_CHOOSE = (
+    "Make it a directory on a local disk that this user may write to, or name another one with "
+    "PUBLISHER_JOURNAL_DIR."
+)
+
+
+def journals(directory: Path, workspaces: Iterable[Workspace], in_use: Level) -> Iterator[Finding]:
+    """Look at the directory, then at the journal of each workspace.
+
+    `in_use` is what to make of a journal that a running publisher holds.
+    """
+    yield _directory(directory)
+    for workspace in workspaces:
+        path = directory / f"{workspace.name}.journal"
+        if path.exists():
+            yield _journal(path, workspace, in_use)
+
+
+def _directory(directory: Path) -> Finding:
+    """Try to write where the journals are, or where their directory is to be made."""
+    there = directory.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        return fail(SUBJECT, f"{there} cannot be written to: {error.strerror}", _CHOOSE)
+    if there == directory.absolute():
+        return ok(SUBJECT, f"{directory} can be written to")
+    return ok(SUBJECT, f"{directory} is not there yet and can be made")
+
+
+def _journal(path: Path, workspace: Workspace, in_use: Level) -> Finding:
+    subject = f"journal of {workspace.name}"
+    sql = statements.load()
+    try:
+        with reading(path) as connection:
+            ((owner_workspace, owner, *_),) = connection.execute(sql["identity"]).fetchall()
+            pending = connection.execute(sql["pending_ranges"]).fetchall()
+    except JournalInUse:
+        found = f"{path} is in use by a publisher that runs"
+        if in_use is Level.OK:
+            return ok(subject, found)
+        return Finding(in_use, subject, found, "Stop that publisher before you start another one.")
+    except (JournalError, ValueError) as error:
+        return fail(
+            subject,
+            f"{path} cannot be read as a journal: {error}",
+            "Do not delete it: what it holds has not reached core. A publisher that starts sets a "
+            "damaged file aside and says what it could save.",
+        )
+    if (owner_workspace, owner) != (workspace.name, workspace.publisher):
+        return fail(
+            subject,
+            f"{path} belongs to publisher {owner} of workspace {owner_workspace}",
+            "Correct the names in streams.toml, or move the file away once it is drained.",
+        )
+    waiting = sum(last - first + 1 for first, last in pending)
+    return ok(subject, f"{path} is free; {waiting:,} records in it wait for core")

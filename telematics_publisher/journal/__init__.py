@@ -1,0 +1,1 @@
+"""The journal: every frame on disk before it is sent, and what became of each."""
