@@ -19,7 +19,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 POSTGRES := INGRESS_TESTBED_POSTGRES=$${INGRESS_TESTBED_POSTGRES:-embedded}
 PYTEST := $(POSTGRES) $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: help install demo test test-all check bench docs lock clean
+.PHONY: help install demo test trials test-all soak nightly check audit bench docs lock clean
 
 help: ## Show this list
 	@echo "telematics-ingress. First: make demo, then make test. Targets:"
@@ -33,10 +33,21 @@ demo: $(VENV)/.ready-demo ## The whole system on this machine, with a live view
 	@$(POSTGRES) $(BIN)/ingress demo $(ARGS)
 
 test: $(VENV)/.ready-dev ## Unit, contract, integration and seeded acceptance tests, on Postgres 18
-	$(PYTEST) -m "not recordings" --ignore tests/integration/packaging $(ARGS)
+	$(PYTEST) -m "not recordings and not trials" --ignore tests/integration/packaging $(ARGS)
 
-test-all: $(VENV)/.ready-dev ## The same and, where they are found, the real recordings
+trials: $(VENV)/.ready-dev ## Processes killed between any two steps, a database that fails, secrets sought
+	$(PYTEST) -m trials tests/acceptance $(ARGS)
+
+test-all: $(VENV)/.ready-dev ## All of these and, where they are found, the real recordings
 	$(PYTEST) --ignore tests/integration/packaging $(ARGS)
+
+soak: $(VENV)/.ready-dev ## Twenty rounds of kills and ten minutes of overload; about half an hour
+	$(POSTGRES) SOAK_ROUNDS=$${SOAK_ROUNDS:-20} $(BIN)/pytest -m trials \
+		tests/acceptance/test_kill_points.py tests/acceptance/test_overload.py $(ARGS)
+
+nightly: $(VENV)/.ready-dev ## A million hostile messages of each kind, and thousands of requests; hours
+	HYPOTHESIS_PROFILE=nightly $(PYTEST) tests/unit/contracts/test_hostile_bindings.py \
+		tests/unit/ingest/test_hostile_messages.py tests/integration/api/test_description.py $(ARGS)
 
 check: $(VENV)/.ready-dev ## Style, types, walls between rooms, generated documents, wheel and extras
 	$(BIN)/ruff check .
@@ -45,6 +56,10 @@ check: $(VENV)/.ready-dev ## Style, types, walls between rooms, generated docume
 	$(BIN)/lint-imports
 	$(BIN)/python -m ingress_testbed.documents --check
 	$(PYTEST) tests/integration/packaging
+	$(MAKE) audit
+
+audit: $(VENV)/.ready-dev ## Pinned packages against published advisories, where those can be reached
+	$(BIN)/python -m ingress_testbed.audit requirements/demo.txt requirements/dev.txt
 
 bench: $(VENV)/.ready-dev ## Rows a second and WAL bytes a row, as ratios to a bare COPY
 	@$(POSTGRES) $(BIN)/python -m ingress_testbed.bench $(ARGS)

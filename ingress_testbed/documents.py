@@ -3,7 +3,8 @@
     python -m ingress_testbed.documents           write them
     python -m ingress_testbed.documents --check   fail where a committed one differs
 
-JSON Schemas of the contract, the OpenAPI document of core's API, and the table of all settings.
+JSON Schemas of the contract, the OpenAPI document of core's API, the table of all settings, and the
+guide to streams.toml.
 """
 
 import importlib
@@ -21,6 +22,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from core_api import app
 from ingress_contracts import schema
 from ingress_runtime.settings import SHARED_PREFIX, SHARED_VARIABLES, Settings, Variable, variables
+from ingress_testbed.streams_document import streams_guide
 
 ROOT = Path(__file__).parents[1]
 
@@ -82,6 +84,7 @@ def documents(root: Path = ROOT) -> Iterator[Document]:
     described = json.dumps(app.openapi(), indent=2, ensure_ascii=False)
     yield Document(root / "core_api" / "openapi.json", described + "\n")
     yield Document(root / "docs" / "settings.md", settings_table(settings_classes()))
+    yield Document(root / "docs" / "streams.md", streams_guide())
 
 
 def settings_classes() -> list[type[Settings]]:

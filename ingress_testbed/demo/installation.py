@@ -64,8 +64,8 @@ async def installed(
     Raises ProcessEnded where one does not come up.
     """
     async with (
-        _database(postgres_url) as url,
-        _pool(url) as pool,
+        own_database(postgres_url) as url,
+        migrated_pool(url) as pool,
         Processes(directory) as processes,
     ):
         keys = KeyStore(pool)
@@ -110,7 +110,8 @@ class Edge:
 
 
 @asynccontextmanager
-async def _pool(url: str) -> AsyncIterator[asyncpg.Pool]:
+async def migrated_pool(url: str) -> AsyncIterator[asyncpg.Pool]:
+    """Migrate the database and give a small pool of connections to it."""
     await migrate(url)
     pool = await database.connect(url, min_size=1, max_size=2)
     try:
@@ -120,17 +121,23 @@ async def _pool(url: str) -> AsyncIterator[asyncpg.Pool]:
 
 
 @asynccontextmanager
-async def _database(server_url: str) -> AsyncIterator[str]:
+async def own_database(server_url: str) -> AsyncIterator[str]:
     """Give a database of our own on the server, whosever it is, and drop it at the end."""
     name = f"ingress_demo_{secrets.token_hex(4)}"
-    with translated():
-        connection = await asyncpg.connect(server_url)
-        await connection.execute(f"CREATE DATABASE {name}")
+    await _execute(server_url, f"CREATE DATABASE {name}")
     try:
         yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     finally:
-        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        await connection.close()
+        await _execute(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+async def _execute(url: str, statement: str) -> None:
+    with translated():
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
 
 
 async def _core(processes: Processes, directory: Path, url: str) -> tuple[Process, str]:

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from core_ingest.store.database import DatabaseUrl
 from ingress_runtime.settings import Settings
 
 PostgresChoice = Literal["auto", "address", "installed", "embedded"]
@@ -18,7 +19,7 @@ class TestbedSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="INGRESS_")
 
-    database_url: SecretStr | None = Field(
+    database_url: DatabaseUrl | None = Field(
         default=None,
         description="A Postgres that runs already, for the testbed as for core.",
     )

@@ -1,0 +1,87 @@
+"""A trial of pressure: more arrives than can be worked off, and memory must not tell for how long."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from ingress_testbed.demo.memory import PeakMemory
+from ingress_testbed.faults.crashes import settled
+from ingress_testbed.faults.plant import API, PUBLISHER, Design, Plant, planted
+from ingress_testbed.recordings import RecordingError
+from ingress_testbed.servers.postgres import OwnPostgres
+
+_LOOK_EVERY_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a run under pressure was like: peaks of resident memory in bytes, by process.
+
+    `sent` frames came, of which `pending` were still in the journal when the last one had come.
+    `accounting` is core's after the journal was drained.
+    """
+
+    peaks: Mapping[str, int]
+    sent: int
+    pending: int
+    accounting: Mapping[str, int]
+
+
+async def capacity(design: Design, directory: Path, server: OwnPostgres) -> float:
+    """Return how many frames a second go all the way, when as many come as can be read.
+
+    They come for `design.seconds`; the time for the rest of them to be settled counts as well.
+    """
+    async with planted(replace(design, speed="max"), directory, server.url) as plant:
+        await plant.start(API)
+        await plant.start(PUBLISHER)
+        begun = asyncio.get_running_loop().time()
+        sent = await _all_sent(plant)
+        await settled(plant, sent)
+        return sent / (asyncio.get_running_loop().time() - begun)
+
+
+def at_rate(design: Design, rate: float) -> Design:
+    """Return `design` at the speed at which `rate` frames a second come on the average.
+
+    Raises RecordingError where the recording is too short for that. `design.seconds` must be set.
+    """
+    if design.seconds is None:
+        raise ValueError("how long shall it be so? Set the design's seconds")
+    number = int(rate * design.seconds)
+    frames = design.recording.frames()
+    first, last = next(frames, None), next(islice(frames, number - 2, None), None)
+    frames.close()
+    if first is None or last is None:
+        raise RecordingError(
+            f"{design.recording.path} has less than {number:,} frames: record more"
+        )
+    return replace(design, speed=f"{(last.time - first.time) / 1000 / design.seconds:.6f}")
+
+
+async def loaded(design: Design, directory: Path, server: OwnPostgres) -> Loaded:
+    """Replay for `design.seconds` at its speed, then drain the journal; watch the memory throughout."""
+    memory = PeakMemory()
+    async with planted(design, directory, server.url) as plant:
+        await plant.start(API)
+        await plant.start(PUBLISHER)
+        roots = {name: process.pid for name, process in plant.running.items()}
+        roots["postgres"] = server.pid
+        sent = await _all_sent(plant, lambda: memory.look(roots))
+        pending = (await plant.metrics())["publisher_journal_pending_records"]
+        await settled(plant, sent)
+        memory.look(roots)
+        await plant.stop(PUBLISHER)
+        return Loaded(memory.by_name, sent, int(pending), await plant.accounting())
+
+
+async def _all_sent(plant: Plant, memory: Callable[[], None] = lambda: None) -> int:
+    """Return the number of frames once the provider has sent all, looking at the memory meanwhile."""
+    while True:
+        memory()
+        provider = await plant.provider()
+        if provider["finished"]:
+            return provider["sent"]
+        await asyncio.sleep(_LOOK_EVERY_SECONDS)

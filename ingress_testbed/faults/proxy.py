@@ -1,0 +1,80 @@
+"""A road to a TCP server that can be made slow, or be cut."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Self
+
+_CHUNK = 65_536
+
+
+class Proxy:
+    """Forwards connections from a free port of 127.0.0.1 to `host`:`port`.
+
+    Each chunk of bytes waits `delay` seconds on its way, in either direction. While `cut`, new
+    connections are reset at once.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.delay = 0.0
+        self.cut = False
+        self._target = (host, port)
+        self._server: asyncio.Server | None = None
+        self._conversations: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        """The port to connect to, while `serving`."""
+        if self._server is None:
+            raise RuntimeError("the proxy does not serve yet")
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Self]:
+        """Listen for as long as the context lasts; at its end all connections are cut."""
+        self._server = await asyncio.start_server(self._converse, "127.0.0.1", 0)
+        try:
+            yield self
+        finally:
+            self._server.close()
+            await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Reset all connections that there are."""
+        for conversation in self._conversations:
+            conversation.cancel()
+        if self._conversations:
+            await asyncio.wait(self._conversations)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._conversations.add(task)
+            task.add_done_callback(self._conversations.discard)
+        with suppress(OSError, asyncio.CancelledError):
+            if self.cut:
+                writer.transport.abort()
+                return
+            try:
+                there, back = await asyncio.open_connection(*self._target)
+            except OSError:
+                writer.transport.abort()
+                return
+            try:
+                async with asyncio.TaskGroup() as ways:
+                    ways.create_task(self._forward(reader, back))
+                    ways.create_task(self._forward(there, writer))
+            except* OSError:
+                pass  # one side is gone: so is the other, below
+            finally:
+                back.transport.abort()
+                writer.transport.abort()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(_CHUNK):
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            writer.write(chunk)
+            await writer.drain()
+        raise ConnectionResetError("the other side hung up")
