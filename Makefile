@@ -42,7 +42,7 @@ test-all: $(VENV)/.ready-dev ## All of these and, where they are found, the real
 	$(PYTEST) --ignore tests/integration/packaging $(ARGS)
 
 soak: $(VENV)/.ready-dev ## Twenty rounds of kills and ten minutes of overload; about half an hour
-	$(POSTGRES) SOAK_ROUNDS=$${SOAK_ROUNDS:-20} $(BIN)/pytest -m trials \
+	$(POSTGRES) SOAK_ROUNDS=$${SOAK_ROUNDS:-20} $(BIN)/pytest -m trials -rP \
 		tests/acceptance/test_kill_points.py tests/acceptance/test_overload.py $(ARGS)
 
 nightly: $(VENV)/.ready-dev ## A million hostile messages of each kind, and thousands of requests; hours
