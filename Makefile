@@ -17,9 +17,14 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 # Trials bring their own Postgres, the same on every machine; INGRESS_TESTBED_POSTGRES=installed
 # takes this machine's instead.
 POSTGRES := INGRESS_TESTBED_POSTGRES=$${INGRESS_TESTBED_POSTGRES:-embedded}
-PYTEST := $(POSTGRES) $(BIN)/pytest -n 2 --dist worksteal
+# Likewise for Kafka: the embedded broker, but Apache Kafka for test-kafka. BROKER=redpanda is
+# Redpanda in a container.
+KAFKA := INGRESS_TESTBED_KAFKA=$(or $(BROKER),$${INGRESS_TESTBED_KAFKA:-embedded})
+APACHE_KAFKA := INGRESS_TESTBED_KAFKA=$(or $(BROKER),$${INGRESS_TESTBED_KAFKA:-installed})
+PYTEST := $(POSTGRES) $(KAFKA) $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: help install demo test trials test-all soak nightly check audit bench docs lock clean
+.PHONY: help install demo test kafka test-kafka trials test-all soak nightly check audit bench \
+	docs lock clean
 
 help: ## Show this list
 	@echo "telematics-ingress. First: make demo, then make test. Targets:"
@@ -30,16 +35,24 @@ help: ## Show this list
 install: $(VENV)/.ready-dev ## Set up .venv with everything that developers need
 
 demo: $(VENV)/.ready-demo ## The whole system on this machine, with a live view
-	@$(POSTGRES) $(BIN)/ingress demo $(ARGS)
+	@$(POSTGRES) $(KAFKA) $(BIN)/ingress demo $(ARGS)
 
 test: $(VENV)/.ready-dev ## Unit, contract, integration and seeded acceptance tests, on Postgres 18
-	$(PYTEST) -m "not recordings and not trials" --ignore tests/integration/packaging $(ARGS)
+	$(PYTEST) -m "not recordings and not trials and not kafka" \
+		--ignore tests/integration/packaging $(ARGS)
+
+kafka: .kafka/.ready ## Fetch Apache Kafka into .kafka, once; needs Java 17 or newer and Maven
+
+# One after the other: a cluster of three wants both cores for itself.
+test-kafka: $(VENV)/.ready-dev $(if $(BROKER),,kafka) ## Whatever uses a broker, on Apache Kafka; BROKER=redpanda needs Docker
+	$(POSTGRES) $(APACHE_KAFKA) $(BIN)/pytest \
+		-m $(if $(filter-out installed,$(BROKER)),"broker and not kafka","broker or kafka") $(ARGS)
 
 trials: $(VENV)/.ready-dev ## Processes killed between any two steps, a database that fails, secrets sought
-	$(PYTEST) -m trials tests/acceptance $(ARGS)
+	$(PYTEST) -m "trials and not kafka" tests/acceptance $(ARGS)
 
 test-all: $(VENV)/.ready-dev ## All of these and, where they are found, the real recordings
-	$(PYTEST) --ignore tests/integration/packaging $(ARGS)
+	$(PYTEST) -m "not kafka" --ignore tests/integration/packaging $(ARGS)
 
 soak: $(VENV)/.ready-dev ## Twenty rounds of kills and ten minutes of overload; about half an hour
 	$(POSTGRES) SOAK_ROUNDS=$${SOAK_ROUNDS:-20} $(BIN)/pytest -m trials -rP \
@@ -61,8 +74,8 @@ check: $(VENV)/.ready-dev ## Style, types, walls between rooms, generated docume
 audit: $(VENV)/.ready-dev ## Pinned packages against published advisories, where those can be reached
 	$(BIN)/python -m ingress_testbed.audit requirements/demo.txt requirements/dev.txt
 
-bench: $(VENV)/.ready-dev ## Rows a second and WAL bytes a row, as ratios to a bare COPY
-	@$(POSTGRES) $(BIN)/python -m ingress_testbed.bench $(ARGS)
+bench: $(VENV)/.ready-dev ## Rates, WAL and wire bytes, each beside a baseline; the Kafka part after make kafka
+	@$(POSTGRES) $(APACHE_KAFKA) $(BIN)/python -m ingress_testbed.bench $(ARGS)
 
 docs: $(VENV)/.ready-dev ## Write the documents that are generated from the code
 	$(BIN)/python -m ingress_testbed.documents
@@ -75,7 +88,24 @@ lock: $(BIN)/pip ## Pin the requirements anew, with hashes, for all platforms
 		pyproject.toml --output-file requirements/demo.txt
 
 clean: ## Remove .venv and what tools left behind
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .kafka build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# Jars of the pinned versions and nothing else, then archives of their classes, for a quick start.
+
+.kafka/.ready: ops/kafka/pom.xml | $(VENV)/.ready-dev
+	@for tool in java mvn; do command -v $$tool >/dev/null || { \
+		echo "No $$tool on PATH: Apache Kafka needs Java 17 or newer, and Maven to fetch it."; \
+		echo "  Debian, Ubuntu:  sudo apt-get install default-jre-headless maven"; \
+		echo "  Fedora:          sudo dnf install java-latest-openjdk-headless maven"; \
+		echo "  macOS:           brew install openjdk maven"; \
+		echo "Or set KAFKA_HOME to an Apache Kafka, or INGRESS_KAFKA_BOOTSTRAP to a broker"; \
+		echo "(and type: make test-kafka BROKER=installed, or BROKER=address)."; exit 1; } >&2; done
+	@echo "Fetching Apache Kafka into .kafka, once ..."
+	@rm -rf .kafka
+	@mvn --batch-mode --quiet --strict-checksums --file ops/kafka/pom.xml \
+		dependency:copy-dependencies
+	@$(BIN)/python -m ingress_testbed.servers.kafka_archive
+	@touch $@
 
 # Two sets of pinned packages: the demo's is small, so that the first data comes soon.
 

@@ -1,10 +1,10 @@
-"""What every tier of the tests shares: a real Postgres, migrated databases, the recordings."""
+"""What every tier of the tests shares: a Postgres, migrated databases, a Kafka, the recordings."""
 
 import asyncio
 import os
 import tempfile
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -13,9 +13,13 @@ from uuid import uuid4
 import asyncpg
 import hypothesis
 import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from core_ingest.store.migrate import migrate
 from ingress_runtime.settings import load
+from ingress_testbed.servers.errors import NoServerError
+from ingress_testbed.servers.kafka import KafkaCluster, running_kafka
 from ingress_testbed.servers.postgres import running_postgres
 from ingress_testbed.servers.settings import TestbedSettings
 
@@ -50,6 +54,21 @@ def pytest_configure(config: pytest.Config) -> None:
         "hostile: bad input by the ten thousand, and a hundred times that by night "
         "(HYPOTHESIS_PROFILE=nightly)",
     )
+    config.addinivalue_line(
+        "markers",
+        "broker: uses the fixture `kafka`; set by itself, so that make test-kafka finds these too",
+    )
+    config.addinivalue_line(
+        "markers",
+        "capability(*names): needs the broker of the fixture `kafka` to be capable of these "
+        "(ingress_testbed.servers.capabilities)",
+    )
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what uses a broker."""
+    if "kafka" in getattr(item, "fixturenames", ()) or item.get_closest_marker("capability"):
+        item.add_marker("broker")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -92,6 +111,60 @@ def database_url(postgres_url: str, migrated_template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """One broker of this worker's own; see running_kafka for the choice.
+
+    A test that hurts it must mend it, or better start one of its own.
+    """
+    (settings,) = load(TestbedSettings)
+    directory = tmp_path_factory.mktemp("kafka")
+    with ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(running_kafka(directory))
+        except NoServerError as error:
+            if settings.testbed_kafka in {"auto", "embedded"}:
+                pytest.skip(error.message)
+            pytest.fail(error.message, pytrace=False)
+        yield cluster
+
+
+@pytest.fixture
+def topic(kafka: KafkaCluster) -> str:
+    """The name of a fresh topic of three partitions."""
+    name = f"test-{uuid4().hex}"
+    _run(_create_topic(kafka.bootstrap, name, partitions=3))
+    return name
+
+
+@pytest.fixture
+def read_topic(kafka: KafkaCluster) -> Callable[[str, int], Awaitable[list[ConsumerRecord]]]:
+    """Read so many records of a topic with a bare consumer, each partition in its order."""
+
+    async def read(topic: str, count: int) -> list[ConsumerRecord]:
+        found: list[ConsumerRecord] = []
+        consumer = AIOKafkaConsumer(
+            topic, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest", group_id=None
+        )
+        async with asyncio.timeout(60), consumer:
+            while len(found) < count:
+                for records in (await consumer.getmany(timeout_ms=1_000)).values():
+                    found += records
+        return found
+
+    return read
+
+
+@pytest.fixture(autouse=True)
+def _capable(request: pytest.FixtureRequest) -> None:
+    """Skip where the broker cannot do what the test's marker `capability` asks for."""
+    needed = {name for mark in request.node.iter_markers("capability") for name in mark.args}
+    if needed:
+        cluster: KafkaCluster = request.getfixturevalue("kafka")
+        if missing := needed - cluster.capabilities:
+            pytest.skip(f"{cluster.description} lacks {', '.join(sorted(missing))}")
+
+
+@pytest.fixture(scope="session")
 def recordings() -> Path:
     """The directory of the real recordings (INGRESS_RECORDINGS, else ../shared/data)."""
     (settings,) = load(TestbedSettings)
@@ -120,6 +193,15 @@ async def _execute(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def _create_topic(bootstrap: str, name: str, partitions: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, partitions, replication_factor=1)])
+    finally:
+        await admin.close()
 
 
 def _run(work: Coroutine[None, None, T]) -> T:

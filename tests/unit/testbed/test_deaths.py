@@ -1,7 +1,10 @@
 from collections import Counter
 
+import pytest
+
 from ingress_runtime.faults import Point
-from ingress_testbed.faults.deaths import AtMoment, AtPoint, deaths
+from ingress_testbed.faults.deaths import POINTS, AtMoment, AtPoint, deaths
+from ingress_testbed.faults.design import API, CONSUMER, PUBLISHER
 
 
 def test_equal_seeds_give_equal_deaths() -> None:
@@ -9,16 +12,16 @@ def test_equal_seeds_give_equal_deaths() -> None:
     assert deaths(1, rounds=2, moments=2) != deaths(2, rounds=2, moments=2)
 
 
-def test_every_point_is_died_at_as_often_as_there_are_rounds() -> None:
-    drawn = deaths(1, rounds=3, moments=2)
-
-    ends = [death for name in drawn for death in drawn[name]]
-    points = Counter(death.point for death in ends if isinstance(death, AtPoint))
-    assert points == dict.fromkeys(Point, 3)
-    assert sum(isinstance(death, AtMoment) for death in ends) == 2 * len(drawn)
+def test_no_point_is_forgotten() -> None:
+    assert {point for points in POINTS.values() for point in points} == set(Point)
 
 
-def test_a_process_dies_at_points_of_its_own() -> None:
-    for name, ends in deaths(1, rounds=1, moments=0).items():
-        prefix = "core." if name == "api" else "publisher."
-        assert all(death.point.startswith(prefix) for death in ends if isinstance(death, AtPoint))
+@pytest.mark.parametrize("core", [API, CONSUMER])
+def test_each_dies_at_its_own_points_as_often_as_there_are_rounds(core: str) -> None:
+    drawn = deaths(1, rounds=3, moments=2, core=core)
+
+    assert drawn.keys() == {core, PUBLISHER}
+    for name, ends in drawn.items():
+        points = Counter(death.point for death in ends if isinstance(death, AtPoint))
+        assert points == dict.fromkeys(POINTS[name], 3)
+        assert sum(isinstance(death, AtMoment) for death in ends) == 2

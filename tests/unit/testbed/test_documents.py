@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from click.testing import CliRunner
@@ -22,6 +22,9 @@ class SampleSettings(Settings):
     key: SecretStr = Field(description="What opens it.")
     size: int | None = Field(default=None, ge=1, le=9, description="How much: a|b.")
     mode: Literal["thin", "thick"] = Field(default="thin", description="Which way.")
+    place: Annotated[str, Field(pattern="^[a-z]+$")] | None = Field(
+        default=None, description="Where."
+    )
     pin: SecretStr = Field(default=SecretStr("hunter2"), description="Never shown.")
 
 
@@ -40,6 +43,7 @@ def test_the_settings_table_states_default_bounds_and_meaning() -> None:
     assert "| `INGRESS_SAMPLE_KEY` | required | secret | What opens it. |" in table
     assert "| `INGRESS_SAMPLE_SIZE` | unset | whole number, ≥ 1, ≤ 9 | How much: a\\|b. |" in table
     assert "| `INGRESS_SAMPLE_MODE` | `thin` | `thin` or `thick` | Which way. |" in table
+    assert "| `INGRESS_SAMPLE_PLACE` | unset | text | Where. |" in table
 
 
 def test_the_settings_table_shows_no_secret() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ingress_testbed.recordings import Frame, open_recording, write_recording
-from ingress_testbed.simulator.cursor import Cursor
+from ingress_testbed.simulator.cursor import Cursor, Cursors
 
 ALL = {"a": frozenset(["odo"]), "b": frozenset(["odo"])}
 ONLY_A = {"a": frozenset(["odo"])}
@@ -75,3 +75,50 @@ def test_a_finished_cursor_can_be_rewound(cursor: Cursor) -> None:
     cursor.rewind(2, ALL)
     assert not cursor.finished
     assert times(cursor.take(ALL)) == [8, 9]
+
+
+def test_a_new_connection_goes_on_where_the_key_stood(cursor: Cursor) -> None:
+    cursors = Cursors(lambda: cursor._recording)
+    first = cursors.take()
+    assert times(first.take(ALL), 4) == [0, 1, 2, 3]
+    first.written(3)
+    cursors.give_back(first)
+    assert times(cursors.take().take(ALL), 2) == [3, 4]
+    cursors.close()
+
+
+def test_two_connections_of_a_key_both_get_everything_from_there_on(cursor: Cursor) -> None:
+    cursors = Cursors(lambda: cursor._recording)
+    first = cursors.take()
+    assert times(first.take(ALL), 4) == [0, 1, 2, 3]
+    first.written(2)
+    second = cursors.take()
+    assert times(second.take(ALL)) == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert times(first.take(ALL)) == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert second.total == first.total == 2
+    cursors.close()
+
+
+def test_who_looked_in_briefly_does_not_move_the_place_back(cursor: Cursor) -> None:
+    cursors = Cursors(lambda: cursor._recording)
+    stays, leaves = cursors.take(), cursors.take()
+    leaves.written(len(times(leaves.take(ALL), 1)))
+    stays.written(len(times(stays.take(ALL), 5)))
+    cursors.give_back(leaves)
+    cursors.give_back(stays)
+    assert times(cursors.take().take(ALL)) == [5, 6, 7, 8, 9]
+    cursors.close()
+
+
+def test_a_key_has_finished_once_everybody_who_is_there_has_everything(cursor: Cursor) -> None:
+    cursors = Cursors(lambda: cursor._recording)
+    assert not cursors.finished
+    first, second = cursors.take(), cursors.take()
+    first.written(len(times(first.take(ALL))))
+    assert not cursors.finished
+    cursors.give_back(second)
+    assert cursors.finished
+    cursors.give_back(first)
+    assert cursors.finished
+    assert cursors.take().finished
+    cursors.close()
