@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from core_api.keys import Key, Role
+from core_api.keys import Ended, Key, Role
 from core_api.parameters import Workspace
 from core_api.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 from core_api.services import Given
@@ -42,12 +42,32 @@ async def identified(
     if key is None:
         raise Problem(
             UNAUTHENTICATED,
-            "The API key is unknown, incomplete or revoked.",
-            "Check that the whole key arrived; `ingress keys list` shows ids and revocations, "
+            "The API key is unknown or incomplete.",
+            "Check that the whole key arrived; `ingress keys list` shows the ids that there are, "
             "`ingress keys create` makes a new key.",
             headers=_CHALLENGE,
         )
+    if isinstance(key, Ended):
+        raise _of_ended(key)
     return key
+
+
+def _of_ended(key: Ended) -> Problem:
+    """Return the answer to whoever holds the secret of a key that has ended."""
+    at = f"{key.at:%Y-%m-%d %H:%M:%SZ}"
+    if key.revoked:
+        return Problem(
+            UNAUTHENTICATED,
+            f"This key was revoked at {at}.",
+            "Ask whoever revoked it for another: `ingress keys create` makes one.",
+            headers=_CHALLENGE,
+        )
+    return Problem(
+        UNAUTHENTICATED,
+        f"This key ended at {at}.",
+        "Use its successor; where that is lost, `ingress keys create` makes another.",
+        headers=_CHALLENGE,
+    )
 
 
 async def ingest_key(key: Annotated[Key, Depends(identified)]) -> Key:

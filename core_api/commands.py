@@ -16,8 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from core_api import server
 from core_api.app import create_app
 from core_api.duration import duration
-from core_api.key_store import KeyEnded, KeyStore, ListedKey
-from core_api.keys import NewKey, Role
+from core_api.key_store import KeyEnded, KeyStore, ListedKey, Rotation
+from core_api.keys import NewKey, Role, id_of
 from core_api.readiness import Readiness
 from core_api.services import open_services
 from core_api.settings import ApiSettings
@@ -109,6 +109,23 @@ def _name(_context: click.Context, _option: click.Parameter, value: str | None) 
         ) from None
 
 
+def _id(_context: click.Context, _argument: click.Parameter, value: str) -> str:
+    """Take the id of a key, also from a whole key; what was typed may be secret: never repeat it."""
+    id_ = id_of(value)
+    if id_ is None:
+        raise click.BadParameter(
+            "this is no id of a key: 16 hexadecimal digits, such as 0123456789abcdef; "
+            "`ingress keys list` shows all ids."
+        )
+    if id_ != value:
+        click.echo(
+            f"That is a whole key. Its id is {id_}: use that, since the shell's history and the "
+            "list of processes show what is typed here.",
+            err=True,
+        )
+    return id_
+
+
 def _duration(_context: click.Context, _option: click.Parameter, value: str) -> timedelta:
     try:
         return duration(value)
@@ -146,6 +163,8 @@ def create(role: str, workspace: str | None, publisher: str | None, as_json: boo
         needs = "needs" if chosen is Role.INGEST else "takes no"
         raise click.UsageError(f"A key of role {role} {needs} --publisher.")
     key = _with_store(lambda store: store.create(chosen, workspace, publisher))
+    if key.founds:
+        click.echo(f"workspace {workspace} is new", err=True)
     if as_json:
         made = {"id": key.id, "key": key.text, "role": role}
         click.echo(json.dumps({**made, "workspace": workspace, "publisher": publisher}))
@@ -207,7 +226,7 @@ Examples:
   ingress keys rotate 0123456789abcdef --overlap 0
 """
 )
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", callback=_id)
 @click.option(
     "--overlap",
     callback=_duration,
@@ -239,8 +258,19 @@ def rotate(id_: str, overlap: timedelta, as_json: bool) -> None:
     _show(made.key)
     click.echo(
         f"{id_} ends at {_at(made.old_ends)}; API processes refuse it within "
-        "CORE_API_KEY_CACHE_SECONDS of that.",
+        f"CORE_API_KEY_CACHE_SECONDS of that.\n{_next_step(made, overlap)}",
         err=True,
+    )
+
+
+def _next_step(made: Rotation, overlap: timedelta) -> str:
+    """Return what the operator does with a successor."""
+    by = f"before {_at(made.old_ends)}" if overlap else "now"
+    if made.role is not Role.INGEST:
+        return f"Give the new key to whoever uses the old one {by}."
+    return (
+        f"Put the new key where the publisher reads it and restart the publisher {by}: it reads "
+        "keys only at its start."
     )
 
 
@@ -250,7 +280,7 @@ Example:
   ingress keys revoke 0123456789abcdef
 """
 )
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", callback=_id)
 @_as_json
 def revoke(id_: str, as_json: bool) -> None:
     """Revoke the key with this ID. API processes refuse it within CORE_API_KEY_CACHE_SECONDS."""

@@ -26,6 +26,12 @@ from core_ingest.errors import ClockAhead, IngestError, SchemaOutdated
 _STORE_RETRY_SECONDS = 5
 _CLOCK_RETRY_SECONDS = 30
 _LONGEST_SHOWN = 200
+_CORRECT_IT = "Correct what is named; /openapi.json describes every parameter."
+_VEHICLE = "vehicle"
+_VEHICLE_IDS = (
+    "GET /v1/workspaces/<workspace>/vehicles lists the ids (UUIDs) of vehicles; with "
+    "?external_id=<id> it finds one by its provider's id."
+)
 
 
 def install(app: FastAPI) -> None:
@@ -67,10 +73,11 @@ def of_ingest_error(error: IngestError) -> Problem:
 def _of_validation(error: RequestValidationError) -> Problem:
     errors = [_parameter_error(item) for item in error.errors()]
     detail = "; ".join(_sentence(item) for item in errors)
+    of_vehicle = any(item.parameter == _VEHICLE for item in errors)
     return Problem(
         INVALID_PARAMETER,
         f"{detail}.",
-        "Correct what is named; /openapi.json describes every parameter.",
+        _VEHICLE_IDS if of_vehicle else _CORRECT_IT,
         members={"errors": [item.model_dump() for item in errors]},
     )
 
@@ -96,7 +103,7 @@ def invalid_parameter(parameter: str, value: str, rule: str) -> Problem:
     return Problem(
         INVALID_PARAMETER,
         f"{_sentence(error)}.",
-        "Correct what is named; /openapi.json describes every parameter.",
+        _CORRECT_IT,
         members={"errors": [error.model_dump()]},
     )
 
@@ -136,7 +143,7 @@ def _of_vehicle(error: NoSuchVehicle) -> Problem:
     return Problem(
         NOT_FOUND,
         f"The workspace has no vehicle {error.args[0]}.",
-        "List them with GET /v1/workspaces/<workspace>/vehicles.",
+        _VEHICLE_IDS,
     )
 
 

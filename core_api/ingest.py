@@ -28,13 +28,16 @@ from core_ingest.outcome import Outcome
 from ingress_contracts import http
 from ingress_contracts.envelope import Envelope
 from ingress_contracts.http import Answer, ItemOutcome, Malformed
+from ingress_contracts.probe import end_detail, is_probe
 from ingress_runtime import faults
 
 ENVELOPES = Counter(
     "core_api_envelopes_total",
-    "Envelopes answered, by door and outcome.",
+    "Envelopes answered, by door and outcome; `probe` is an edge that asks whether its key is taken.",
     ("door", "outcome"),
 )
+
+_PROBE = "probe"
 
 router = APIRouter(tags=["ingest"])
 
@@ -62,7 +65,7 @@ async def provider_ingest(
         _check_number(len(items), services.settings.max_envelopes)
         envelopes = [item for item in items if isinstance(item, Envelope)]
         outcomes = await _commit(services, key, envelopes) if envelopes else []
-    answer = _answer(items, outcomes)
+    answer = _answer(items, outcomes, key)
     faults.passed(faults.Point.ANSWER_READY)
     return Response(http.encode_answer(answer), media_type="application/json")
 
@@ -124,7 +127,7 @@ async def _commit(services: Services, key: Key, envelopes: Sequence[Envelope]) -
         ) from None
 
 
-def _answer(items: Sequence[Envelope | Malformed], outcomes: Sequence[Outcome]) -> Answer:
+def _answer(items: Sequence[Envelope | Malformed], outcomes: Sequence[Outcome], key: Key) -> Answer:
     """Return the outcomes of all items in their order; `outcomes` are those of the envelopes."""
     committed = iter(outcomes)
     answered: list[ItemOutcome] = []
@@ -133,9 +136,13 @@ def _answer(items: Sequence[Envelope | Malformed], outcomes: Sequence[Outcome]) 
         if isinstance(item, Envelope):
             outcome = next(committed)
             kind, reason, detail = outcome.kind.value, outcome.reason, None
+            counted = kind
+            if kind == http.REFUSED and is_probe(item):
+                counted, detail = _PROBE, end_detail(key.expires)
         else:
             kind, reason, detail = http.REFUSED, item.reason, item.detail
-        tally[kind] += 1
+            counted = kind
+        tally[counted] += 1
         answered.append(
             ItemOutcome(index=index, id=item.id, outcome=kind, reason=reason, detail=detail)
         )

@@ -1,6 +1,6 @@
 """API keys in the database: found for a request; made, listed, rotated, revoked for an operator."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -61,6 +61,8 @@ class KeyStore:
             row["publisher"],
             row["digest"],
             row["ended"],
+            revoked=row["revoked"],
+            expires=row["expires"],
         )
 
     async def create(self, role: Role, workspace: str | None, publisher: str | None) -> NewKey:
@@ -68,7 +70,8 @@ class KeyStore:
         key = generate()
         async with borrowed(self._pool, self._seconds) as connection, connection.transaction():
             if workspace is not None:
-                await connection.execute(_SQL["create_workspace"], workspace)
+                made = await connection.fetchval(_SQL["create_workspace"], workspace)
+                key = replace(key, founds=made is not None)
             await connection.execute(
                 _SQL["create_key"], key.id, workspace, role.value, publisher, key.digest
             )

@@ -17,6 +17,7 @@ from enum import StrEnum
 from core_api.recent import Recent
 
 _FORMAT = re.compile(r"ik_(?P<id>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]{43})")
+_ID = re.compile(r"(?:ik_)?(?P<id>[0-9a-f]{16})(?:_.*)?", re.DOTALL)
 _ID_BYTES = 8
 _SECRET_BYTES = 32
 
@@ -33,7 +34,8 @@ class Role(StrEnum):
 class Key:
     """A key as the database knows it. Without a workspace, which admins may be, it is for all.
 
-    `ended` is when it was revoked or expired, None while it is valid.
+    `ended` is when it was revoked (then `revoked` is true) or expired, None while it is valid;
+    `expires` is when it will end or has ended, where that is known.
     """
 
     id: str
@@ -42,6 +44,8 @@ class Key:
     publisher: str | None
     digest: bytes
     ended: datetime | None = None
+    revoked: bool = False
+    expires: datetime | None = None
 
     def covers(self, workspace: str) -> bool:
         """Return whether the key is for `workspace`."""
@@ -50,11 +54,23 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made. `text` is what the client sends; it is shown once and stored nowhere."""
+    """A key just made. `text` is what the client sends; it is shown once and stored nowhere.
+
+    `founds` tells whether its workspace came to be with it.
+    """
 
     id: str
     text: str
     digest: bytes
+    founds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What was a key until `at`: the client has its secret, so it may know when and how it ended."""
+
+    at: datetime
+    revoked: bool
 
 
 def generate() -> NewKey:
@@ -67,6 +83,12 @@ def generate() -> NewKey:
 def digest(secret: str) -> bytes:
     """Return the SHA-256 of a secret, which is what the database holds."""
     return hashlib.sha256(secret.encode()).digest()
+
+
+def id_of(text: str) -> str | None:
+    """Return the id of a key from its id or from the whole key, None where `text` is neither."""
+    match = _ID.fullmatch(text)
+    return match and match["id"]
 
 
 class Keyring:
@@ -92,15 +114,18 @@ class Keyring:
         self._unknown: Recent[bool] = Recent(self._MOST_UNKNOWN, seconds, clock)
         self._looking_up = asyncio.Lock()
 
-    async def identify(self, text: str) -> Key | None:
-        """Return the valid key that `text` is, or None. Raises what `find` raises."""
+    async def identify(self, text: str) -> Key | Ended | None:
+        """Return the valid key that `text` is, or its end, or None. Raises what `find` raises.
+
+        Whoever lacks the secret learns nothing, not even that there is a key of this id.
+        """
         match = _FORMAT.fullmatch(text)
         if match is None:
             return None
         key = await self._lookup(match["id"])
         if key is None or not hmac.compare_digest(key.digest, digest(match["secret"])):
             return None
-        return None if key.ended is not None else key
+        return key if key.ended is None else Ended(key.ended, key.revoked)
 
     async def _lookup(self, id_: str) -> Key | None:
         if (key := self._known.get(id_)) is not None:

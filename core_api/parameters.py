@@ -12,6 +12,7 @@ from pydantic.functional_validators import AfterValidator
 from ingress_contracts.fields import Name, Text
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_MOST_EXTERNAL_IDS = 100
 _BARE_PLUS = re.compile(r".* \d\d:\d\d")
 
 
@@ -33,6 +34,14 @@ def _utc(instant: datetime) -> datetime:
 Instant = Annotated[AwareDatetime, BeforeValidator(_rfc_3339), AfterValidator(_utc)]
 Workspace = Annotated[Name, Path(description="The workspace's name.")]
 Vehicle = Annotated[UUID, Path(description="The vehicle's id.")]
+ExternalIds = Annotated[
+    tuple[Text, ...],
+    Query(
+        max_length=_MOST_EXTERNAL_IDS,
+        description="Only the vehicles that a provider knows by this id; may be repeated.",
+        examples=[["arcc_004"]],
+    ),
+]
 Signal = Annotated[
     Text,
     Query(description="A COVESA VSS path, or `{provider}.{label}`.", examples=["Vehicle.Speed"]),

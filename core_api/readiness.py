@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 
 from core_api.store import borrowed
-from core_ingest.errors import IngestError, SchemaOutdated, StoreUnavailable
+from core_ingest.errors import IngestError, StoreUnavailable
 from core_ingest.store import migrate
 
 _SECONDS = 2.0
@@ -42,10 +42,6 @@ class Readiness:
                 self._probing,
                 borrowed(self._pool, self._seconds) as connection,
             ):
-                missing = await migrate.pending(connection)
+                await migrate.require(connection)
         except TimeoutError:
             raise StoreUnavailable(f"no answer within {self._seconds:g} s") from None
-        if missing:
-            raise SchemaOutdated(
-                f"Migrations are pending ({', '.join(missing)}): run `ingress migrate`."
-            )

@@ -1,7 +1,7 @@
 """The read side: snapshots from `latest`, history, both a few set-wise statements a request."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -52,11 +52,19 @@ class Reads:
         self._reads = 0
         self._seconds = seconds
 
-    async def vehicles(self, workspace: str, *, after: UUID | None, limit: int) -> VehiclePage:
-        """Return at most `limit` vehicles with ids after `after`."""
+    async def vehicles(
+        self, workspace: str, *, external_ids: Sequence[str] = (), after: UUID | None, limit: int
+    ) -> VehiclePage:
+        """Return at most `limit` vehicles with ids after `after`.
+
+        Where there are `external_ids`, only those which some provider knows by one of them.
+        """
+        statement, only = (
+            ("vehicle_page_of", [external_ids]) if external_ids else ("vehicle_page", [])
+        )
         async with self._workspace(workspace) as (connection, id_):
             page = await connection.fetch(
-                _SQL["vehicle_page"], id_, after or _BEFORE_ALL, limit + 1, timeout=self._seconds
+                _SQL[statement], id_, after or _BEFORE_ALL, limit + 1, *only, timeout=self._seconds
             )
             ids = [row["vehicle"] for row in page[:limit]]
             rows = await connection.fetch(_SQL["snapshots"], id_, ids, timeout=self._seconds)

@@ -10,7 +10,7 @@ from core_api import documents
 from core_api.auth import reader
 from core_api.error_answers import invalid_parameter
 from core_api.openapi_parts import problem_responses
-from core_api.parameters import From, Instant, Signal, To, Vehicle, Workspace
+from core_api.parameters import ExternalIds, From, Instant, Signal, To, Vehicle, Workspace
 from core_api.services import Given
 from core_ingest.ledger.accounting import Accounting
 
@@ -31,6 +31,7 @@ router = APIRouter(
 async def list_vehicles(
     workspace: Workspace,
     services: Given,
+    external_id: ExternalIds = (),
     limit: Annotated[int, Query(ge=1, le=_MOST_VEHICLES, description="Most vehicles.")] = 100,
     after: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
 ) -> Response:
@@ -39,7 +40,10 @@ async def list_vehicles(
     Where assets are linked to one vehicle, the last writer of a signal wins; between values of one
     instant a fixed order decides, then provider and external id.
     """
-    return _json(await services.reads.vehicles(workspace, after=after, limit=limit))
+    page = await services.reads.vehicles(
+        workspace, external_ids=external_id, after=after, limit=limit
+    )
+    return _json(page)
 
 
 @router.get(

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Mapping
 
 import asyncpg
 
-from core_ingest.errors import IngestError, translated
+from core_ingest.errors import IngestError, NoConnection, translated
 from core_ingest.store import migrate
-from core_ingest.store.database import Connection, DatabaseSettings
+from core_ingest.store.database import Connection, DatabaseSettings, reaching
 from ingress_runtime.doctor import Examination
 from ingress_runtime.findings import Finding, clocks, fail, ok, warn
 from ingress_runtime.settings import load
@@ -22,17 +22,12 @@ _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 async def examine(environ: Mapping[str, str]) -> AsyncIterator[Finding]:
     """Connect once, and look."""
     (settings,) = load(DatabaseSettings, environ=environ)
+    url = settings.url.get_secret_value()
     try:
-        with translated():
-            connection = await asyncpg.connect(
-                settings.url.get_secret_value(), timeout=_SECONDS, command_timeout=_SECONDS
-            )
-    except IngestError as error:
-        yield fail(
-            _DATABASE,
-            str(error),
-            "Start it, or correct host, port, user, password and database in INGRESS_DATABASE_URL.",
-        )
+        with reaching(url):
+            connection = await asyncpg.connect(url, timeout=_SECONDS, command_timeout=_SECONDS)
+    except NoConnection as error:
+        yield fail(_DATABASE, error.found, error.remedy)
         return
     try:
         yield await _version(connection)

@@ -2,6 +2,7 @@
 
     IngestError
     ├── StoreUnavailable    the database is away, overloaded or shutting down: retry the batch
+    │   └── NoConnection    it could not be reached at all: says where it was sought, and what to do
     ├── ClockAhead          the edge's clock is ahead of the database's: mend the clock, retry
     └── SchemaOutdated      migrations are pending: run `ingress migrate`
 
@@ -22,6 +23,15 @@ class IngestError(Exception):
 
 class StoreUnavailable(IngestError):
     """The database cannot take the batch now. Nothing was stored; the same batch may be retried."""
+
+
+class NoConnection(StoreUnavailable):
+    """The way to the database is closed. `found` says why and where, `remedy` what to correct."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(f"{found}. {remedy}")
+        self.found = found
+        self.remedy = remedy
 
 
 class SchemaOutdated(IngestError):
@@ -69,7 +79,8 @@ def translated(*, repeated: bool = True) -> Iterator[None]:
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise StoreUnavailable(f"connection to the database failed: {error}") from error
     except (OSError, TimeoutError) as error:
-        raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+        reason = str(error) or "no answer in time"
+        raise StoreUnavailable(f"the database cannot be reached: {reason}") from error
 
 
 def _of_sqlstate(error: asyncpg.PostgresError) -> Exception:
@@ -80,9 +91,7 @@ def _of_sqlstate(error: asyncpg.PostgresError) -> Exception:
         return DataRefused(sqlstate, str(error))
     if sqlstate in {"42P01", "42703", "42883"}:
         return SchemaOutdated(f"{error}; run `ingress migrate`")
-    return StoreUnavailable(
-        f"the database refused the batch ({sqlstate or 'no SQLSTATE'}): {error}"
-    )
+    return StoreUnavailable(f"the database refused ({sqlstate or 'no SQLSTATE'}): {error}")
 
 
 __all__ = [
@@ -90,6 +99,7 @@ __all__ = [
     "Contention",
     "DataRefused",
     "IngestError",
+    "NoConnection",
     "SchemaOutdated",
     "StoreUnavailable",
     "translated",

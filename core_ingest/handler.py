@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TypeAlias
 
 import asyncpg
@@ -17,7 +18,7 @@ from core_ingest.errors import (
     StoreUnavailable,
     translated,
 )
-from core_ingest.item import Item, item_of
+from core_ingest.item import Item, item_of, place
 from core_ingest.outcome import Outcome
 from core_ingest.persist import Persistence, Step
 from core_ingest.prepared import Preparation
@@ -26,6 +27,7 @@ from core_ingest.store.database import Connection
 from core_ingest.store.identities import Identities
 from core_ingest.store.partitions import Partitions
 from core_ingest.store.transaction import Transaction
+from core_ingest.unreadable import Unreadable
 from ingress_contracts.envelope import Envelope
 
 Within: TypeAlias = Callable[[Connection], Awaitable[object]]
@@ -41,11 +43,40 @@ _ASSUMED_SKEW = 300_000_000
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One caller's batch."""
+    """One caller's batch, or what a queue's partition holds next.
 
-    envelopes: Sequence[Envelope]
+    `route` is the way that it took, if that is more than the door: `kafka/{topic}/{partition}`. A
+    queue gives the `offsets` too, one for each envelope: the origin of dead letters that have no
+    number of their own. It takes nothing back, so what would be refused is a dead letter there.
+    """
+
+    envelopes: Sequence[Envelope | Unreadable]
     door: Door
     principal: Principal
+    route: str | None = None
+    offsets: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A delivery as far as that needs no database: its items, and by place what is no envelope."""
+
+    delivery: Delivery
+    items: list[Item]
+    unreadable: list[tuple[int, Unreadable]]
+
+    def outcomes(self) -> list[Outcome]:
+        """Return one outcome an envelope, in order."""
+        found = [item.concluded for item in self.items]
+        for index, one in self.unreadable:
+            found.insert(index, one.outcome)
+        return found
+
+    def letters(self) -> Iterator[tuple[str, Door, Unreadable]]:
+        """Yield what is no envelope with its origin."""
+        delivery = self.delivery
+        for index, one in self.unreadable:
+            yield place(delivery.route or "", delivery.offsets[index]), delivery.door, one
 
 
 async def _go_on(_step: str) -> None:
@@ -114,7 +145,7 @@ class IngestHandler:
         """Repeat the transaction while a repetition can help; each starts from the envelopes."""
         careful = False
         for attempt in range(_ATTEMPTS):
-            batch = [self._items(delivery) for delivery in deliveries]
+            batch = [self._read(delivery) for delivery in deliveries]
             try:
                 return await self._commit(batch, within, locked, careful=careful)
             except Contention:
@@ -129,22 +160,34 @@ class IngestHandler:
                 self._preparation.forget()
         raise StoreUnavailable(f"the batch met other ones {_ATTEMPTS} times in a row; try again")
 
-    def _items(self, delivery: Delivery) -> list[Item]:
-        return [
-            item_of(envelope, delivery.door, delivery.principal, self._interpreters)
-            for envelope in delivery.envelopes
-        ]
+    def _read(self, delivery: Delivery) -> _Read:
+        door, principal, route = delivery.door, delivery.principal, delivery.route
+        items, unreadable = [], []
+        for index, (envelope, offset) in enumerate(
+            zip(
+                delivery.envelopes,
+                delivery.offsets or repeat(None, len(delivery.envelopes)),
+                strict=True,
+            )
+        ):
+            if isinstance(envelope, Unreadable):
+                unreadable.append((index, envelope))
+            else:
+                items.append(item_of(envelope, door, principal, self._interpreters, route, offset))
+        return _Read(delivery, items, unreadable)
 
     async def _commit(
         self,
-        batch: list[list[Item]],
+        batch: list[_Read],
         within: Sequence[Within],
         locked: Callable[[], None],
         *,
         careful: bool,
     ) -> list[Result]:
         prepared = await self._preparation.prepare(
-            (item for items in batch for item in items if not item.refused), self._skew
+            (item for read in batch for item in read.items if not item.refused),
+            self._skew,
+            (one.workspace for read in batch for _, one in read.unreadable),
         )
         with translated():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -152,26 +195,23 @@ class IngestHandler:
                 now, self._skew = await transaction.limits()
                 if self._skew != prepared.skew:
                     raise Contention("the skew was changed")
-                late = [_clock_ahead(items, now, self._skew) for items in batch]
-                live = [
-                    item
-                    for items, error in zip(batch, late, strict=True)
-                    if error is None
-                    for item in items
-                    if not item.refused
-                ]
+                late = [_clock_ahead(read.items, now, self._skew) for read in batch]
+                taken = [read for read, error in zip(batch, late, strict=True) if error is None]
+                live = [item for read in taken for item in read.items if not item.refused]
                 await transaction.lock(prepared.asset_keys(live))
                 locked()
                 await self._step("locked")
                 persistence = Persistence(transaction, prepared, now, self._step)
                 await (persistence.store_survivors if careful else persistence.store)(live)
+                if letters := [letter for read in taken for letter in read.letters()]:
+                    await persistence.store_unreadable(letters)
                 for statement in within:
                     await statement(connection)
                 await self._step("stored")
         await self._step("committed")
         return [
-            [item.concluded for item in items] if error is None else error
-            for items, error in zip(batch, late, strict=True)
+            read.outcomes() if error is None else error
+            for read, error in zip(batch, late, strict=True)
         ]
 
 

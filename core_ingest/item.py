@@ -34,11 +34,15 @@ class Item:
     """An envelope with what is known of it so far. `outcome` is set once it is final.
 
     `received` is in µs. `readings` are in the message's order; `asset` names whose they are.
+    `route` is the way by which it came: the door, or `kafka/{topic}/{partition}`, where it stands at
+    `offset`.
     """
 
     envelope: Envelope
     door: Door
     received: int
+    route: str
+    offset: int | None = None
     control: BaseModel | None = None
     is_control: bool = False
     asset: AssetName | None = None
@@ -60,8 +64,12 @@ class Item:
 
     @property
     def origin(self) -> str:
-        """Return publisher/epoch/sequence."""
+        """Return publisher/epoch/sequence; of what has no number, topic/partition/offset."""
         envelope = self.envelope
+        if self.offset is not None and (
+            envelope.publisherepoch is None or envelope.sequence is None
+        ):
+            return place(self.route, self.offset)
         return origin(envelope.publisherid, envelope.publisherepoch, envelope.sequence)
 
     def dead_letter(self, reason: str, detail: str) -> None:
@@ -81,27 +89,48 @@ def origin(publisher: str, epoch: UUID | None, sequence: int | None) -> str:
     return f"{publisher}/{epoch}/{sequence}"
 
 
-def item_of(
-    envelope: Envelope, door: Door, principal: Principal, interpreters: Mapping[str, Interpreter]
+def place(route: str, offset: int) -> str:
+    """Return topic/partition/offset, the origin of what has no other. `route` leads with the door."""
+    return f"{route.partition('/')[2]}/{offset}"
+
+
+def item_of(  # noqa: PLR0913, PLR0917 — for every message: no object to carry them
+    envelope: Envelope,
+    door: Door,
+    principal: Principal,
+    interpreters: Mapping[str, Interpreter],
+    route: str | None = None,
+    offset: int | None = None,
 ) -> Item:
-    """Read an envelope as far as that needs no database."""
-    item = Item(envelope, door, micros(envelope.receivedtime))
+    """Read an envelope as far as that needs no database.
+
+    One that has an `offset` comes from a queue, which takes nothing back: what a sender would have
+    to take back is a dead letter there.
+    """
+    item = Item(envelope, door, micros(envelope.receivedtime), route or door.value, offset)
+    _read(item, principal, interpreters)
+    if offset is not None and item.outcome is not None and item.refused:
+        item.dead_letter(item.outcome.reason or "refused", "its sender cannot take it back")
+    return item
+
+
+def _read(item: Item, principal: Principal, interpreters: Mapping[str, Interpreter]) -> None:
+    envelope = item.envelope
     objection = principal.objection(envelope)
     if objection is not None:
         item.outcome = Outcome(OutcomeKind.REFUSED, objection)
-        return item
+        return
     try:
         kind, data = KINDS.upcast(envelope.type, envelope.data)
     except UnknownKind as error:
         _unknown(item, error)
-        return item
+        return
     if kind.numbered and (envelope.publisherepoch is None or envelope.sequence is None):
         item.outcome = Outcome(OutcomeKind.REFUSED, "unnumbered")
     elif kind.role is Role.CONTROL:
         _read_control(item, kind, data)
     else:
         _interpret(item, kind, data, interpreters)
-    return item
 
 
 def _unknown(item: Item, error: UnknownKind) -> None:

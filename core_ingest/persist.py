@@ -4,12 +4,15 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from core_ingest.decide import decide, lookups
+from core_ingest.door import Door
 from core_ingest.errors import DataRefused
 from core_ingest.item import WHOLE, Item, conclude, origin
 from core_ingest.ledger.settlements import Settlements
 from core_ingest.outcome import OutcomeKind
 from core_ingest.prepared import Prepared
+from core_ingest.reading import micros
 from core_ingest.store.transaction import Transaction
+from core_ingest.unreadable import Unreadable
 from ingress_contracts.control import Checkpoint, Connection, Undeliverable
 
 Step: TypeAlias = Callable[[str], Awaitable[None]]
@@ -62,6 +65,25 @@ class Persistence:
         await transaction.append_settlements(self._settled(items).rows())
         await self._step("written")
 
+    async def store_unreadable(self, found: Sequence[tuple[str, Door, Unreadable]]) -> None:
+        """Keep what is no envelope, each with its origin, and settle the numbers that it names.
+
+        Nothing in it is for the database to refuse, so it stands outside of any bisection.
+        """
+        rows: list[tuple[object, ...]] = []
+        settlements = Settlements(self._now)
+        for origin_, door, one in found:
+            workspace = self._prepared.workspaces[one.workspace]
+            why = (one.reason, _storable(one.detail), door.value)
+            rows.append((workspace, origin_, WHOLE, *why, one.attributes(), one.data))
+            publisher, epoch, sequence = one.publisherid, one.publisherepoch, one.sequence
+            if one.workspaceid and publisher and epoch and sequence is not None:
+                received = self._now if one.receivedtime is None else micros(one.receivedtime)
+                outcome = OutcomeKind.DEAD_LETTERED
+                settlements.settle(workspace, publisher, epoch, door, outcome, sequence, received)
+        await self._transaction.write("add_dead_letters", rows)
+        await self._transaction.append_settlements(settlements.rows())
+
     async def _write_control(self, items: Sequence[Item]) -> None:
         """Store connection events and checkpoints."""
         events = []
@@ -88,7 +110,7 @@ class Persistence:
 
     async def _write_checkpoint(self, item: Item, body: Checkpoint) -> None:
         key = (self._workspace(item), item.envelope.publisherid)
-        route = item.door.value
+        route = item.route
         await self._transaction.execute(
             "add_checkpoint", *key, route, body.number, body.model_dump_json()
         )

@@ -65,10 +65,15 @@ class Preparation:
         self._identities.forget()
         self._partitions.forget()
 
-    async def prepare(self, items: Iterable[Item], skew: int) -> Prepared:
-        """Return the numbers. Readings further ahead than `skew` (µs) get no partition."""
+    async def prepare(
+        self, items: Iterable[Item], skew: int, workspaces: Iterable[str] = ()
+    ) -> Prepared:
+        """Return the numbers, those of `workspaces` too.
+
+        Readings further ahead than `skew` (µs) get no partition.
+        """
         batch = list(items)
-        workspaces = {item.envelope.workspaceid for item in batch}
+        named = {item.envelope.workspaceid for item in batch}.union(workspaces)
         assets = {item.asset for item in batch if item.asset is not None}
         signals: set[SignalName] = set()
         days: set[int] = set()
@@ -84,7 +89,7 @@ class Preparation:
                         days.add(observed // DAY)
         await self._partitions.ensure(days)
         return Prepared(
-            workspaces=await self._identities.workspaces(workspaces),
+            workspaces=await self._identities.workspaces(named),
             assets=await self._identities.assets(assets),
             signals=await self._identities.signals(signals),
             skew=skew,

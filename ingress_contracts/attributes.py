@@ -32,14 +32,17 @@ WITHOUT_SPECVERSION = Complaint(
 def texts(envelope: Envelope) -> Iterator[tuple[str, str]]:
     """Yield the attributes that are set, each as its CloudEvents canonical string (spec 3.1)."""
     for name, value in vars(envelope).items():
-        if value is None or name == "data":
-            continue
-        if type(value) is str:
-            yield name, value
-        elif isinstance(value, datetime):
-            yield name, in_utc(value).isoformat().replace("+00:00", "Z")
-        else:
-            yield name, str(value)
+        if value is not None and name != "data":
+            yield name, text(value)
+
+
+def text(value: object) -> str:
+    """Return the value of an attribute as its CloudEvents canonical string (spec 3.1)."""
+    if type(value) is str:
+        return value
+    if isinstance(value, datetime):
+        return in_utc(value).isoformat().replace("+00:00", "Z")
+    return str(value)
 
 
 def in_utc(instant: datetime) -> datetime:

@@ -63,7 +63,8 @@ Name = Annotated[
     str,
     Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
-        description="Letters, digits, dot, underscore and hyphen; at most 128.",
+        description="Letters, digits, dot, underscore and hyphen, beginning with a letter or digit; "
+        "at most 128.",
     ),
 ]
 Provider = Annotated[

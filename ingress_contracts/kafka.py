@@ -2,15 +2,27 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
 
 from ingress_contracts import attributes
 from ingress_contracts.attributes import Complaint
 from ingress_contracts.envelope import Envelope
+from ingress_contracts.fields import Instant, Name, WireSequence
 
 _CONTENT_TYPE = "content-type"
 _ATTRIBUTES = {f"ce_{name}": name for name in attributes.NAMES - {"datacontenttype"}}
 _ATTRIBUTES[_CONTENT_TYPE] = "datacontenttype"
 _HEADERS = {name: header for header, name in _ATTRIBUTES.items()}
+
+_OWN = frozenset(
+    {"id", "time", "subject", "receivedtime", "partitionkey", "sequence", "traceparent"}
+)
+"""In these the records of a stream differ; the other attributes are encoded once for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +49,19 @@ class MalformedRecord(ValueError):
 def encode(envelope: Envelope) -> KafkaRecord:
     """Return the envelope as a record; its key is the partition key, or else the subject."""
     key = envelope.partitionkey or envelope.subject
-    return KafkaRecord(
-        key=None if key is None else key.encode(),
-        value=envelope.data,
-        headers=[(_HEADERS[name], text.encode()) for name, text in attributes.texts(envelope)],
-    )
+    headers = [
+        (_HEADERS[name], attributes.text(value).encode())
+        if name in _OWN
+        else _shared_header(name, value)
+        for name, value in vars(envelope).items()
+        if value is not None and name != "data"
+    ]
+    return KafkaRecord(None if key is None else key.encode(), envelope.data, headers)
+
+
+@lru_cache(4_096)
+def _shared_header(name: str, value: object) -> tuple[str, bytes]:
+    return _HEADERS[name], attributes.text(value).encode()
 
 
 def decode(
@@ -69,6 +89,40 @@ def decode(
     if isinstance(result, Complaint):
         raise MalformedRecord(result.reason, result.detail)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a record that is no envelope says of its origin: each part that is valid, by its name."""
+
+    workspaceid: str | None = None
+    publisherid: str | None = None
+    publisherepoch: UUID | None = None
+    sequence: int | None = None
+    receivedtime: datetime | None = None
+
+
+_CLAIMED: dict[str, TypeAdapter[Any]] = {
+    "workspaceid": TypeAdapter(Name),
+    "publisherid": TypeAdapter(Name),
+    "publisherepoch": TypeAdapter(UUID),
+    "sequence": TypeAdapter(WireSequence),
+    "receivedtime": TypeAdapter(Instant),
+}
+
+
+def claim(headers: Iterable[tuple[str, bytes | None]]) -> Claim:
+    """Read of a record that `decode` does not take what is legible of its origin. Never raises."""
+    found: dict[str, Any] = {}
+    for header, raw in headers:
+        name = _ATTRIBUTES.get(header, "")
+        if raw is None or name not in _CLAIMED:
+            continue
+        try:
+            found[name] = _CLAIMED[name].validate_python(raw.decode())
+        except (UnicodeDecodeError, ValidationError):
+            found.pop(name, None)
+    return Claim(**found)
 
 
 def _adopt_key(texts: dict[str, str], key: bytes) -> None:

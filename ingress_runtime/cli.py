@@ -16,6 +16,7 @@ EXTRAS = {
     "core_events": "events",
     "core_ingest": "core",
     "core_poller": "poller",
+    "ingress_runtime": "kafka",  # the one part of it that needs more than the base
     "ingress_testbed": "testbed",
     "telematics_publisher": "publisher",
 }
@@ -45,6 +46,7 @@ def main() -> None:
       ingress demo                   the whole system on this machine, with a live view
       ingress migrate                prepare the database that INGRESS_DATABASE_URL names
       ingress api                    core: the HTTP door and the read API
+      ingress topics create          the Kafka topic, where envelopes travel by Kafka
       ingress publisher check        try the edge's streams, keys and journals before it runs
       ingress publisher run --help   the edge: from provider websockets to core
       ingress doctor                 what is wrong with this machine, and what to do

@@ -8,10 +8,11 @@ program, for nothing: measured at a third of the API's time for a message.
 import gc
 
 ALIVE_MORE = 100_000
-"""Objects more than before until the collector looks: more than a full batch in work has."""
+"""Objects more than before until the collector looks: more than a full batch in work has, where
+that is a request's or a journal's."""
 
 
-def spare_batches() -> None:
+def spare_batches(alive_more: int = ALIVE_MORE) -> None:
     """Tune the collector; call it once the process has started and stands idle.
 
     What is alive now (modules, models, routes) is left out of every later look. Cycles are still
@@ -19,4 +20,4 @@ def spare_batches() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(ALIVE_MORE, 10, 10)
+    gc.set_threshold(alive_more, 10, 10)

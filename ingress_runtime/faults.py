@@ -43,6 +43,7 @@ class Point(StrEnum):
     TRANSACTION_STORED = "core.transaction.stored"
     TRANSACTION_COMMITTED = "core.transaction.committed"
     ANSWER_READY = "core.answer.ready"
+    OFFSETS_UNCOMMITTED = "core.offsets.uncommitted"
 
 
 MOMENTS: Mapping[Point, str] = {
@@ -57,6 +58,7 @@ MOMENTS: Mapping[Point, str] = {
     Point.TRANSACTION_STORED: "everything is written, and not committed",
     Point.TRANSACTION_COMMITTED: "the database has committed, and nobody has heard of it",
     Point.ANSWER_READY: "the answer to a request is made, and not sent",
+    Point.OFFSETS_UNCOMMITTED: "the database has a batch of the queue, and the queue does not know",
 }
 """What has just happened where a point is passed, for people."""
 

@@ -7,6 +7,8 @@ the same road, and so do exceptions that nobody caught: every line passes the re
 import logging
 import sys
 import threading
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TextIO
 
@@ -14,14 +16,25 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from ingress_runtime.redact import redact_field
-from ingress_runtime.settings import LogSettings
+from ingress_runtime.settings import LogSettings, take_misspelt
 
 _CHATTY = ("httpcore", "httpx", "uvicorn.access", "websockets")
 """Libraries that write a line for each request or frame; heard only at level debug."""
 
+_TOLD_BY_US = ("asyncpg.pool",)
+"""Libraries that repeat with a traceback what we tell in a line; heard only at level debug."""
+
+_REPEATING = "aiokafka"
+"""A library that tells of each of ten attempts a second; each thing is heard once a minute."""
+
+_SELDOM_SECONDS = 60.0
+
 
 def configure(settings: LogSettings) -> None:
-    """Send all logs of this process to stderr as `settings` say. Calling it again reconfigures."""
+    """Send all logs of this process to stderr as `settings` say. Calling it again reconfigures.
+
+    The first lines are of variables that look like misspelt settings, if there are any.
+    """
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -42,6 +55,8 @@ def configure(settings: LogSettings) -> None:
         cache_logger_on_first_use=False,
     )
     handler = _Stderr()
+    if level > logging.DEBUG:
+        handler.addFilter(_Seldom())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -59,8 +74,12 @@ def configure(settings: LogSettings) -> None:
     root.setLevel(level)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(level if level == logging.DEBUG else logging.WARNING)
+    for name in _TOLD_BY_US:
+        logging.getLogger(name).setLevel(level if level == logging.DEBUG else logging.ERROR)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+    for name, near in take_misspelt():
+        structlog.get_logger().warning("setting_unread", variable=name, did_you_mean=near)
 
 
 def redact_event(_logger: object, _method: str, event: EventDict) -> EventDict:
@@ -70,6 +89,24 @@ def redact_event(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 class _Stderr(logging.StreamHandler[TextIO]):
     """The one handler that `configure` owns, told apart from those of a test runner."""
+
+
+class _Seldom(logging.Filter):
+    """Lets what repeats itself pass once in a while, by the text before its arguments."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._due: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] != _REPEATING:
+            return True
+        now, thing = self._clock(), (record.name, str(record.msg))
+        if now < self._due.get(thing, now):
+            return False
+        self._due[thing] = now + _SELDOM_SECONDS
+        return True
 
 
 def _renderer(settings: LogSettings) -> Processor:

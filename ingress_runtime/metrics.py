@@ -10,7 +10,8 @@ from typing import Self
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-Probe = Callable[[], bool]
+Probe = Callable[[], bool | str]
+"""Returns whether all is well, or in words what is not."""
 
 
 def render(registry: CollectorRegistry = REGISTRY) -> tuple[bytes, str]:
@@ -59,8 +60,8 @@ def start_server(
 ) -> MetricsServer:
     """Serve `/metrics` on `host`:`port` (0: a free port) for a process without HTTP of its own.
 
-    `probes` are further paths (`{"/livez": ...}`): 200 `ok` where the probe returns True, 503
-    `not ok` otherwise. They are called on the server's threads, so they must only read. Raises
+    `probes` are further paths (`{"/livez": ...}`): 200 `ok` where the probe returns True, otherwise
+    503 with `not ok` or the probe's own words. They are called on the server's threads, so they must only read. Raises
     OSError where the address cannot be bound.
     """
     answers = dict(probes or {})
@@ -84,10 +85,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, body, content_type)
         elif (probe := self.probes.get(path)) is None:
             self._answer(HTTPStatus.NOT_FOUND, b"not found; metrics are at /metrics\n")
-        elif probe():
+        elif (found := probe()) is True:
             self._answer(HTTPStatus.OK, b"ok\n")
         else:
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"not ok\n")
+            why = found or "not ok"
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{why}\n".encode())
 
     def _answer(
         self, status: HTTPStatus, body: bytes, content_type: str = "text/plain; charset=utf-8"

@@ -33,11 +33,18 @@ def remember(secret: str) -> None:
     The password of a URL counts as a secret of its own. Secrets below six characters are left
     alone: hiding them would blot out ordinary words.
     """
-    password = urlsplit(secret).password if "://" in secret else None
-    for part in (secret, password or ""):
+    for part in (secret, _password(secret)):
         for form in (part, quote(part, safe="")):
             if len(form) >= _SHORTEST_REMEMBERED:
                 _remembered.add(form)
+
+
+def _password(secret: str) -> str:
+    """Return the password of a URL, nothing where it has none or is not readable as one."""
+    try:
+        return (urlsplit(secret).password if "://" in secret else None) or ""
+    except ValueError:
+        return ""
 
 
 def redact_url(url: str) -> str:

@@ -29,9 +29,19 @@ SHARED_VARIABLES = frozenset(
         "INGRESS_FAULTS",
         "INGRESS_FAULTS_ALLOWED",
         "INGRESS_KAFKA_BOOTSTRAP",
+        "INGRESS_KAFKA_CA_FILE",
+        "INGRESS_KAFKA_CERTIFICATE_FILE",
+        "INGRESS_KAFKA_COMPRESSION",
+        "INGRESS_KAFKA_KEY_FILE",
+        "INGRESS_KAFKA_SASL_MECHANISM",
+        "INGRESS_KAFKA_SASL_PASSWORD",
+        "INGRESS_KAFKA_SASL_USERNAME",
+        "INGRESS_KAFKA_SECURITY_PROTOCOL",
+        "INGRESS_KAFKA_TOPIC",
         "INGRESS_LOG_FORMAT",
         "INGRESS_LOG_LEVEL",
         "INGRESS_RECORDINGS",
+        "INGRESS_TESTBED_KAFKA",
         "INGRESS_TESTBED_POSTGRES",
         "INGRESS_TRANSPORT",
     }
@@ -47,6 +57,9 @@ _LINK_NAME = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
 )
 _LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+
+_VERY_NEAR = 0.9
+"""How like a known name (difflib's ratio) one is that does not even have a known prefix."""
 
 GREATEST = 10**15
 """No number in a setting is larger: clocks, SQLite and Postgres would fail at it, much later."""
@@ -148,6 +161,7 @@ A = TypeVar("A", bound=Settings)
 B = TypeVar("B", bound=Settings)
 C = TypeVar("C", bound=Settings)
 D = TypeVar("D", bound=Settings)
+E = TypeVar("E", bound=Settings)
 
 
 @overload
@@ -172,6 +186,17 @@ def load(
 ) -> tuple[A, B, C, D]: ...
 @overload
 def load(
+    first: type[A],
+    second: type[B],
+    third: type[C],
+    fourth: type[D],
+    fifth: type[E],
+    /,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[A, B, C, D, E]: ...
+@overload
+def load(
     *classes: type[Settings], environ: Mapping[str, str] | None = None
 ) -> tuple[Settings, ...]: ...
 def load(
@@ -182,7 +207,9 @@ def load(
     A process calls this once, with all classes that it reads. Variables that begin with `INGRESS_`
     or with a class's own prefix must be known: to one of the classes, or as `SHARED_VARIABLES`. An
     empty variable counts as unset. Service links that Kubernetes injects (`CORE_API_PORT_8080_TCP`)
-    are ignored. Secrets are remembered, so that logs hide them.
+    are ignored. Secrets are remembered, so that logs hide them; so are, from the process's own
+    environment, variables whose very prefix looks misspelt, for the log's first lines: see
+    `take_misspelt`.
 
     Raises SettingsError, which lists every problem: variable, value, rule and remedy.
     """
@@ -191,6 +218,7 @@ def load(
         for name, value in (os.environ if environ is None else environ).items()
         if value and not _is_service_link(name, value)
     }
+    misspelt = _misspelt(given, classes)
     problems = list(_unknown(given, classes))
     built: list[Settings] = []
     for settings in classes:
@@ -199,8 +227,20 @@ def load(
         except ValidationError as error:
             problems += _describe(error, settings, given)
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(_hinted(problem, misspelt) for problem in problems)
+    if environ is None:
+        _passed_by.update(misspelt)
     return tuple(built)
+
+
+_passed_by: dict[str, str] = {}  # process-wide, as the environment itself is
+
+
+def take_misspelt() -> Iterator[tuple[str, str]]:
+    """Yield variables that `load` passed by and the settings that they look like, each once."""
+    while _passed_by:
+        name = min(_passed_by)
+        yield name, _passed_by.pop(name)
 
 
 def strangers(
@@ -208,14 +248,21 @@ def strangers(
 ) -> Iterator[tuple[str, str | None]]:
     """Yield variables that `load` lets pass and yet look like ours, each with the nearest name.
 
-    Such as CORE_APY_PORT beside CORE_API_PORT: it may be another room's, which is not here.
+    Such as CORE_APY_PORT beside CORE_API_PORT: it may be another room's, which is not here. Or
+    INGRES_API_URL beside INGRESS_API_URL: it may be another program's.
     """
-    names = {variable.name for each in classes for variable in variables(each)} | SHARED_VARIABLES
+    classes = tuple(classes)
+    names = _known(classes)
+    misspelt = _misspelt(environ, classes)
     prefixes = tuple(_prefixes(classes))
     families = tuple({f"{prefix.partition('_')[0]}_" for prefix in prefixes})
     for name in sorted(environ.keys() - names):
         ours = name.startswith(families) and not name.startswith(prefixes)
-        if ours and environ[name] and not _is_service_link(name, environ[name]):
+        if (
+            (ours or name in misspelt)
+            and environ[name]
+            and not _is_service_link(name, environ[name])
+        ):
             yield name, _near(name, names)
 
 
@@ -231,12 +278,39 @@ def _build(settings: type[Settings], given: Mapping[str, str]) -> Settings:
 
 def _unknown(given: Mapping[str, str], classes: Iterable[type[Settings]]) -> Iterator[str]:
     prefixes = tuple(_prefixes(classes))
-    known = {variable.name for each in classes for variable in variables(each)} | SHARED_VARIABLES
+    known = _known(classes)
     for name in sorted(given):
         if name.startswith(prefixes) and name not in known:
             near = _near(name, known)
             hint = f"Did you mean {near}?" if near else "All names are in docs/settings.md."
             yield f"  {name} is no known setting. {hint} Correct the name or remove it."
+
+
+def _known(classes: Iterable[type[Settings]]) -> frozenset[str]:
+    """Return the names of all variables that may be set: those of `classes` and the shared ones."""
+    return SHARED_VARIABLES | {variable.name for each in classes for variable in variables(each)}
+
+
+def _misspelt(given: Mapping[str, str], classes: Iterable[type[Settings]]) -> dict[str, str]:
+    """Return the variables whose prefix is not ours, by a letter or so, and what they look like."""
+    classes = tuple(classes)
+    known = _known(classes)
+    prefixes = tuple(_prefixes(classes))
+    found = {}
+    for name in given.keys() - known:
+        if not name.startswith(prefixes) and (near := _near(name, known, _VERY_NEAR)):
+            found[name] = near
+    return found
+
+
+def _hinted(problem: str, misspelt: Mapping[str, str]) -> str:
+    """Return the problem, and which variable may have been meant for the one that it names."""
+    hints = (
+        f" {name} is set: a misspelling of it?"
+        for name, near in sorted(misspelt.items())
+        if problem.startswith(f"  {near} ")
+    )
+    return problem + "".join(hints)
 
 
 def _prefixes(classes: Iterable[type[Settings]]) -> set[str]:
@@ -246,8 +320,8 @@ def _prefixes(classes: Iterable[type[Settings]]) -> set[str]:
     }
 
 
-def _near(name: str, known: Iterable[str]) -> str | None:
-    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+def _near(name: str, known: Iterable[str], cutoff: float = 0.75) -> str | None:
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=cutoff)
     return found[0] if found else None
 
 

@@ -2,14 +2,15 @@
 -- The key with this id and the name of its workspace, to authenticate a request. Whether it has
 -- ended is for this clock to say, the same for every process.
 SELECT k.id, k.role, w.name AS workspace, k.publisher, k.digest,
-       coalesce(k.revoked, CASE WHEN k.expires <= now() THEN k.expires END) AS ended
+       coalesce(k.revoked, CASE WHEN k.expires <= now() THEN k.expires END) AS ended,
+       k.revoked IS NOT NULL AS revoked, k.expires
 FROM api_keys k
 LEFT JOIN workspaces w ON w.id = k.workspace
 WHERE k.id = $1;
 
 -- name: create_workspace
--- The workspace of a new key comes to be with it.
-INSERT INTO workspaces (name) VALUES ($1) ON CONFLICT (name) DO NOTHING;
+-- The workspace of a new key comes to be with it; its id is returned where it is new.
+INSERT INTO workspaces (name) VALUES ($1) ON CONFLICT (name) DO NOTHING RETURNING id;
 
 -- name: create_key
 -- A new key; without a workspace it is an admin's over all of them.

@@ -10,6 +10,15 @@ WHERE workspace = $1 AND vehicle > $2
 ORDER BY vehicle
 LIMIT $3;
 
+-- name: vehicle_page_of
+-- The ids of the vehicles after $2 that some provider knows by one of the external ids $4, in order.
+SELECT DISTINCT va.vehicle
+FROM assets a
+JOIN vehicle_assets va ON va.workspace = a.workspace AND va.asset = a.id
+WHERE a.workspace = $1 AND a.external_id = ANY ($4::text[]) AND va.vehicle > $2
+ORDER BY va.vehicle
+LIMIT $3;
+
 -- name: snapshots
 -- The assets of some vehicles with their latest values: one statement, so all of one moment.
 -- A row for each asset and signal; an asset without values has one row without a signal.

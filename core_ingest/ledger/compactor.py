@@ -11,7 +11,13 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from core_ingest.errors import Contention, DataRefused, IngestError, translated
+from core_ingest.errors import (
+    Contention,
+    DataRefused,
+    IngestError,
+    StoreUnavailable,
+    translated,
+)
 from core_ingest.ledger.numbers import BLOCK, NumberSet, Range, blocks
 from core_ingest.ledger.settlements import DELAY_BOUNDS
 from core_ingest.store.database import Connection
@@ -232,21 +238,36 @@ def inclusive(ranges: Iterable[asyncpg.Range[int]]) -> list[Range]:
 
 
 class Compactor:
-    """Compacts at an interval (s) until asked to stop; trouble of the database only delays it."""
+    """Compacts at an interval (s) until asked to stop; trouble of the database only delays it.
+
+    It is the one that always asks, so it tells of an outage: a line when it begins, one when it ends.
+    """
 
     def __init__(self, pool: asyncpg.Pool, interval: float = 1.0) -> None:
         self._pool = pool
         self._interval = interval
+        self._away = False
 
     async def run(self, stop: Stop) -> None:
         """Compact until `stop`."""
         stopping = asyncio.ensure_future(stop.wait())
         try:
             while not stopping.done():
-                try:
-                    await compact(self._pool)
-                except (IngestError, Contention, DataRefused) as error:
-                    _log.warning("compaction_failed", error=str(error))
+                await self._compact()
                 await asyncio.wait([stopping], timeout=self._interval)
         finally:
             stopping.cancel()
+
+    async def _compact(self) -> None:
+        try:
+            await compact(self._pool)
+        except StoreUnavailable as error:
+            if not self._away:
+                _log.warning("database_away", error=str(error))
+            self._away = True
+        except (IngestError, Contention, DataRefused) as error:
+            _log.warning("compaction_failed", error=str(error))
+        else:
+            if self._away:
+                _log.info("database_back")
+            self._away = False

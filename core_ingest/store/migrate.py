@@ -5,8 +5,8 @@ from importlib.resources import files
 
 import asyncpg
 
-from core_ingest.errors import translated
-from core_ingest.store.database import Connection
+from core_ingest.errors import SchemaOutdated, translated
+from core_ingest.store.database import Connection, reaching
 
 _LOCK = 7_236_001
 _TABLE = """
@@ -36,14 +36,23 @@ async def pending(connection: Connection) -> list[str]:
     return [name for name in migrations() if name not in applied]
 
 
+async def require(connection: Connection) -> None:
+    """Return if the database lacks none. Raises SchemaOutdated, which says what to run."""
+    if missing := await pending(connection):
+        raise SchemaOutdated(
+            f"Migrations are pending ({', '.join(missing)}): run `ingress migrate`."
+        )
+
+
 async def migrate(url: str) -> list[str]:
     """Apply what is missing and return the names of what was applied.
 
     Each migration is a transaction of its own. A second process waits (advisory lock) and then
-    finds nothing to do. Raises StoreUnavailable if the database cannot be reached.
+    finds nothing to do. Raises NoConnection if the database cannot be reached.
     """
-    with translated():
+    with reaching(url):
         connection = await asyncpg.connect(url)
+    with translated():
         try:
             await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
             await connection.execute(_TABLE)

@@ -70,6 +70,7 @@ async def test_revoked_key_is_401(open_api: Any) -> None:
         after = await api.client.get(READ, headers={"x-api-key": made.text})
 
     assert (before.status_code, after.status_code) == (200, 401)
+    assert after.json()["detail"].startswith("This key was revoked at 2")
 
 
 async def test_rotated_key_and_its_successor_are_valid_at_once_until_the_old_one_ends(
@@ -91,6 +92,21 @@ async def test_rotated_key_and_its_successor_are_valid_at_once_until_the_old_one
 
     assert both == [200, 200]
     assert after == [200, 401, 200]
+
+
+async def test_key_past_its_end_is_told_so_but_only_with_its_secret(open_api: Any) -> None:
+    async with open_api(key_cache_seconds=0) as api:
+        old = await api.keys.create(Role.READ, "acme", None)
+        ends = (await api.keys.rotate(old.id, timedelta(0))).old_ends
+        wrong = old.text[:-1] + ("A" if old.text[-1] != "A" else "B")
+        told, guessed = [
+            (await api.client.get(READ, headers={"x-api-key": text})).json()
+            for text in (old.text, wrong)
+        ]
+
+    assert told["detail"] == f"This key ended at {ends:%Y-%m-%d %H:%M:%SZ}."
+    assert told["remedy"].startswith("Use its successor")
+    assert guessed["detail"] == "The API key is unknown or incomplete."
 
 
 async def test_successor_is_bound_to_the_same_workspace_and_publisher(

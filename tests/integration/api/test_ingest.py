@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from core_api.keys import Role
 from ingress_contracts import http
+from ingress_contracts.probe import end_of, probe
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -107,6 +109,41 @@ async def test_message_of_another_workspace_or_publisher_is_refused(
     ]
 
     assert await api.outcomes(envelopes, key) == ["refused", "refused", "accepted"]
+
+
+def counted(outcome: str) -> float:
+    labels = {"door": "http", "outcome": outcome}
+    return REGISTRY.get_sample_value("core_api_envelopes_total", labels) or 0.0
+
+
+async def test_question_whether_a_key_is_taken_is_answered_and_counts_as_nothing_refused(
+    api: Any,
+) -> None:
+    key = await api.key(Role.INGEST)
+    questions = [probe("acme", "edge-1"), probe("acme", "edge-2"), probe("other", "edge-1")]
+    refused, asked = counted("refused"), counted("probe")
+
+    answer = await api.send(questions, key)
+
+    outcomes = http.decode_answer(answer.content).outcomes
+    assert {one.outcome for one in outcomes} == {"refused"}
+    assert [one.reason for one in outcomes] == [
+        "unreadable_body",
+        "foreign_publisher",
+        "foreign_workspace",
+    ]
+    assert [one.detail for one in outcomes] == [None] * 3
+    assert (counted("refused"), counted("probe")) == (refused, asked + 3)
+
+
+async def test_question_whether_a_key_is_taken_is_answered_with_its_end(api: Any) -> None:
+    made = await api.keys.create(Role.INGEST, "acme", "edge-1")
+    ends = (await api.keys.rotate(made.id, timedelta(hours=24))).old_ends
+
+    answer = await api.send([probe("acme", "edge-1")], {"x-api-key": made.text})
+
+    (outcome,) = http.decode_answer(answer.content).outcomes
+    assert end_of(outcome.detail or "") == ends.replace(microsecond=0)
 
 
 async def test_empty_batch_is_answered_with_no_outcomes(api: Any) -> None:

@@ -99,6 +99,56 @@ def test_rotated_key_is_printed_once_and_its_end_is_told(database_url: str) -> N
 
     assert result.stdout.splitlines()[1].startswith("key: ik_")
     assert f"{old['id']} ends at" in result.stderr
+    assert "Give the new key to whoever uses the old one before 2" in result.stderr
+
+
+def test_rotated_ingest_key_says_that_the_publisher_reads_it_at_its_start(
+    database_url: str,
+) -> None:
+    old = created(database_url, "--role", "ingest", "--workspace", "acme", "--publisher", "edge-1")
+
+    later = run(keys_command, "rotate", old["id"], url=database_url)
+    at_once = run(keys_command, "rotate", old["id"], "--overlap", "0", url=database_url)
+
+    step = "Put the new key where the publisher reads it and restart the publisher"
+    assert f"{step} before 2" in later.stderr
+    assert "it reads keys only at its start" in later.stderr
+    assert f"{step} now" in at_once.stderr
+
+
+@pytest.mark.parametrize("command", ["rotate", "revoke"])
+def test_whole_key_stands_for_its_id_and_is_never_shown(database_url: str, command: str) -> None:
+    made = created(database_url, "--role", "admin")
+
+    result = run(keys_command, command, made["key"], url=database_url)
+
+    assert result.exit_code == 0
+    assert f"That is a whole key. Its id is {made['id']}" in result.stderr
+    assert f"{made['id']} " in result.output
+    assert made["key"] not in result.output
+    assert made["key"].removeprefix(f"ik_{made['id']}_") not in result.output
+
+
+@pytest.mark.parametrize("command", ["rotate", "revoke"])
+def test_what_is_no_id_is_not_repeated_since_it_may_be_a_secret(command: str) -> None:
+    typed = "S3cretS3cretS3cretS3cretS3cretS3cretS3cretS"
+
+    result = run(keys_command, command, typed, url="postgresql://nobody@127.0.0.1:1/none")
+
+    assert result.exit_code == 2
+    assert "this is no id of a key" in result.output
+    assert "ingress keys list" in result.output
+    assert typed not in result.output
+
+
+def test_workspace_that_comes_to_be_with_a_key_is_told(database_url: str) -> None:
+    first, second = [
+        run(keys_command, "create", "--role=read", "--workspace", "nordbuss", url=database_url)
+        for _ in range(2)
+    ]
+
+    assert "workspace nordbuss is new" in first.stderr
+    assert "is new" not in second.stderr
 
 
 def test_key_that_has_ended_or_is_unknown_has_no_successor(database_url: str) -> None:

@@ -114,6 +114,48 @@ async def test_vehicles_come_in_pages_that_follow_each_other(api: Any, messages:
     )
 
 
+async def test_vehicles_are_found_by_the_ids_that_their_provider_knows(
+    api: Any, messages: Any
+) -> None:
+    names = [f"bus_{number}" for number in range(4)]
+    await api.outcomes(
+        [messages.frame("soc", 50.5, vehicle=name) for name in names],
+        await api.key(Role.INGEST),
+    )
+    await api.outcomes(
+        [messages.frame("soc", 50.5, vehicle="bus_9", workspace="other")],
+        await api.key(Role.INGEST, "other"),
+    )
+    key = await api.key(Role.READ)
+
+    async def found(*external_ids: str, **more: Any) -> Any:
+        parameters = {"external_id": external_ids, **more}
+        answer = await api.client.get(f"{WORKSPACE}/vehicles", params=parameters, headers=key)
+        return answer.json()
+
+    ids = [str(vehicle_id("acme", "viriciti", name)) for name in names]
+    both = sorted(ids[1:3])
+    one = await found("bus_1")
+    assert [vehicle["vehicle"] for vehicle in one["vehicles"]] == [ids[1]]
+    first = await found("bus_1", "bus_2", limit=1)
+    assert ([vehicle["vehicle"] for vehicle in first["vehicles"]], first["next"]) == (
+        both[:1],
+        both[0],
+    )
+    rest = await found("bus_1", "bus_2", limit=1, after=first["next"])
+    assert ([vehicle["vehicle"] for vehicle in rest["vehicles"]], rest["next"]) == (both[1:], None)
+    assert await found("bus_9") == {"vehicles": [], "next": None}
+
+
+async def test_id_of_a_provider_in_place_of_ours_is_told_where_ours_are_listed(api: Any) -> None:
+    answer = await api.client.get(f"{WORKSPACE}/vehicles/bus-1", headers=await api.key(Role.READ))
+
+    assert answer.status_code == 422
+    assert "vehicle is 'bus-1'" in answer.json()["detail"]
+    assert "/v1/workspaces/<workspace>/vehicles lists the ids" in answer.json()["remedy"]
+    assert "?external_id=" in answer.json()["remedy"]
+
+
 async def test_vehicles_of_another_workspace_are_not_seen(api: Any, messages: Any) -> None:
     await api.outcomes([messages.frame("soc", 50.5)], await api.key(Role.INGEST))
     key = await api.key(Role.READ, "other")

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from core_ingest.door import Door
 from core_ingest.ledger.accounting import Accounting, Terms, account
@@ -416,6 +418,40 @@ async def test_compactor_outlives_an_outage(database_url: str) -> None:
     await pool.close()
 
     await Compactor(pool).run(Stop())
+
+
+class Intermittent:
+    """A pool whose database is away whenever `outages` says so; the last word stands."""
+
+    def __init__(self, pool: asyncpg.Pool, outages: list[bool]) -> None:
+        self.pool = pool
+        self.outages = outages
+        self.over = asyncio.Event()
+
+    def acquire(self) -> Any:
+        away = self.outages[0]
+        if len(self.outages) > 1:
+            self.outages.pop(0)
+        else:
+            self.over.set()
+        if away:
+            raise ConnectionRefusedError("refused")
+        return self.pool.acquire()
+
+
+async def test_outage_is_told_once_when_it_begins_and_once_when_it_ends(core: "Core") -> None:
+    pool: Any = Intermittent(core.pool, [False, True, True, True, False, False, True])
+
+    class OverAtTheEnd:
+        async def wait(self) -> object:
+            return await pool.over.wait()
+
+    with capture_logs() as told:
+        await Compactor(pool, 0.001).run(OverAtTheEnd())
+
+    events = ["database_away", "database_back", "database_away"]
+    assert [entry["event"] for entry in told] == events
+    assert told[0]["error"] == "the database cannot be reached: refused"
 
 
 Account: TypeAlias = tuple[str, UUID]

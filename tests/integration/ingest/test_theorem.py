@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core_ingest.door import Door, Principal
-from core_ingest.handler import IngestHandler
+from core_ingest.handler import Delivery, IngestHandler
 from core_ingest.outcome import OutcomeKind
 from core_ingest.reading import Value, of_columns, order
 from core_ingest.store.database import connect
@@ -179,7 +179,7 @@ class Core:
             handler = IngestHandler(self.pools[side], step=turnstile.step_of(side))
             for door, batch in batches:
                 sent = [envelope(message, next(sequences)) for message in batch]
-                await handler.handle(sent, door=door, principal=Principal())
+                await handler.handle_together(deliveries(door, sent))
 
         await turnstile.run(work(0, plan.left), work(1, plan.right))
 
@@ -197,6 +197,18 @@ class Core:
             "JOIN assets a ON (a.workspace, a.id) = (f.workspace, f.asset)"
         )
         return [(vid, name, observed, of_columns(*value)) for vid, name, observed, *value in rows]
+
+
+def deliveries(door: Door, sent: Sequence[Envelope]) -> list[Delivery]:
+    """What a door makes of a batch: a queue has a delivery for each of two partitions."""
+    if door is not Door.KAFKA:
+        return [Delivery(sent, door, Principal())]
+    found: list[Delivery] = []
+    for partition, vid in enumerate(("bus-1", "bus-2")):
+        part = [each for each in sent if each.subject == vid]
+        offsets = [each.sequence or 0 for each in part]
+        found.append(Delivery(part, door, Principal(), f"kafka/topic/{partition}", offsets))
+    return found
 
 
 def envelope(message: Message, sequence: int) -> Envelope:

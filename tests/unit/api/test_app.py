@@ -56,6 +56,14 @@ async def test_unknown_path_is_a_problem() -> None:
         check_problem(await connected.get("/v2/anything"), 404, "not-found")
 
 
+async def test_docs_lead_to_the_description_and_load_nothing_from_elsewhere() -> None:
+    async with client() as connected:
+        answer = await connected.get("/docs", follow_redirects=True)
+    assert answer.status_code == 200
+    assert answer.url.path == "/openapi.json"
+    assert answer.headers["content-type"] == "application/json"
+
+
 async def test_wrong_method_is_a_problem_that_names_the_right_one() -> None:
     async with client() as connected:
         answer = await connected.get("/v1/provider-ingest")

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core_api.keys import Key, Keyring, NewKey, Role, digest, generate
+from core_api.keys import Ended, Key, Keyring, NewKey, Role, digest, generate, id_of
 from core_api.recent import Recent
 
 pytestmark = pytest.mark.anyio
@@ -30,8 +30,8 @@ class Store:
         return self.keys.get(id_)
 
 
-def stored(key: NewKey, ended: datetime | None = None) -> Key:
-    return Key(key.id, Role.READ, "acme", None, key.digest, ended)
+def stored(key: NewKey, ended: datetime | None = None, *, revoked: bool = False) -> Key:
+    return Key(key.id, Role.READ, "acme", None, key.digest, ended, revoked)
 
 
 def keyring(store: Store, clock: Clock) -> Keyring:
@@ -67,10 +67,26 @@ async def test_revocation_works_once_the_memory_is_too_old() -> None:
     ring = keyring(store, clock)
     await ring.identify(key.text)
 
-    store.keys[key.id] = stored(key, ended=datetime.now(UTC))
+    end = datetime(2026, 1, 31, tzinfo=UTC)
+    store.keys[key.id] = stored(key, ended=end, revoked=True)
     clock.now += 10
 
-    assert await ring.identify(key.text) is None
+    assert await ring.identify(key.text) == Ended(end, revoked=True)
+
+
+async def test_end_of_a_key_is_told_to_nobody_who_lacks_its_secret() -> None:
+    key, end = generate(), datetime(2026, 1, 31, tzinfo=UTC)
+    ring = keyring(Store(stored(key, ended=end)), Clock())
+
+    assert await ring.identify(f"ik_{key.id}_{'A' * 43}") is None
+    assert await ring.identify(key.text) == Ended(end, revoked=False)
+
+
+def test_id_is_read_off_a_whole_key_even_a_damaged_one() -> None:
+    key = generate()
+
+    assert [id_of(text) for text in (key.id, key.text, key.text[:-9])] == [key.id] * 3
+    assert [id_of(text) for text in ("", "ik_", key.text[3:18], key.text[-43:])] == [None] * 4
 
 
 async def test_wrong_secret_is_nobody_and_does_not_spoil_the_right_one() -> None:

@@ -93,3 +93,20 @@ def test_a_value_above_the_greatest_size_is_too_large(envelope: Envelope) -> Non
         kafka.decode(kafka.encode(envelope).headers, b"x" * (MAX_DATA_BYTES + 1))
 
     assert caught.value.reason == "too_large"
+
+
+def test_of_a_record_that_is_no_envelope_what_is_valid_of_its_origin_is_claimed(
+    envelope: Envelope,
+) -> None:
+    claim = kafka.claim(changed(envelope, ce_id=None))
+    assert claim == kafka.Claim(
+        workspaceid=envelope.workspaceid,
+        publisherid=envelope.publisherid,
+        publisherepoch=envelope.publisherepoch,
+        sequence=envelope.sequence,
+        receivedtime=envelope.receivedtime,
+    )
+    partly = changed(envelope, ce_sequence=b"+7", ce_workspaceid=b"\xff", ce_publisherid=None)
+    assert kafka.claim(partly) == kafka.Claim(
+        publisherepoch=envelope.publisherepoch, receivedtime=envelope.receivedtime
+    )

@@ -4,16 +4,21 @@ from collections.abc import Callable
 import asyncpg
 import pytest
 from asyncpg import exceptions
+from pydantic import SecretStr, ValidationError
 
 from core_ingest.errors import (
     ClockAhead,
     Contention,
     DataRefused,
     IngestError,
+    NoConnection,
     SchemaOutdated,
     StoreUnavailable,
     translated,
 )
+from core_ingest.store.database import DatabaseSettings, place, reaching
+
+URL = "postgresql://core:hunter2@db.example:5433/core"
 
 BY_SQLSTATE = [
     ("40P01", Contention),
@@ -79,6 +84,77 @@ def test_refused_data_keep_their_sqlstate() -> None:
 def test_connection_that_fails_is_an_unavailable_store(make: Callable[[], Exception]) -> None:
     with pytest.raises(StoreUnavailable), translated():
         raise make()
+
+
+@pytest.mark.parametrize(
+    ("error", "found", "remedy"),
+    [
+        (
+            exceptions.InvalidPasswordError('password authentication failed for user "core"'),
+            "the database refused (28P01): password authentication failed",
+            "Correct user and password in INGRESS_DATABASE_URL, where @ : / #",
+        ),
+        (
+            exceptions.InvalidCatalogNameError('database "core" does not exist'),
+            "the database refused (3D000)",
+            "Correct the database's name in INGRESS_DATABASE_URL, or create it.",
+        ),
+        (
+            exceptions.TooManyConnectionsError("sorry, too many clients already"),
+            "the database refused (53300): sorry",
+            "Mend what it speaks of",
+        ),
+        (
+            ConnectionRefusedError(111, "refused"),
+            "the database cannot be reached: [Errno 111] refused",
+            "Start it, or correct host and port in INGRESS_DATABASE_URL.",
+        ),
+        (TimeoutError(), "no answer in time", "Start it, or correct host and port"),
+        (asyncpg.ClientConfigurationError("`sslmode`"), "sslmode", "Correct INGRESS_DATABASE_URL."),
+    ],
+)
+def test_closed_way_to_the_database_says_where_it_was_tried_and_what_to_correct(
+    error: Exception, found: str, remedy: str
+) -> None:
+    with pytest.raises(NoConnection) as raised, reaching(URL):
+        raise error
+
+    assert found in raised.value.found
+    assert raised.value.found.endswith("(tried db.example:5433)")
+    assert raised.value.remedy.startswith(remedy)
+    assert "batch" not in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://core@localhost/core", "localhost:5432"),
+        ("postgres://core:p:w%40x@[::1]:6000/core?sslmode=require", "[::1]:6000"),
+        ("postgresql://core@one:1,two/core", "one:1,two:5432"),
+        ("postgresql:///core?host=/run/postgresql&user=me@server", "/run/postgresql"),
+        ("postgresql:///core?host=db&port=6000", "db:6000"),
+        ("postgresql://", "localhost:5432"),
+    ],
+)
+def test_url_of_a_database_is_read_as_the_driver_reads_it(url: str, expected: str) -> None:
+    assert DatabaseSettings(url=SecretStr(url)).url.get_secret_value() == url
+    assert place(url) == expected
+
+
+@pytest.mark.parametrize("character", ["@", "/", "#", "?", "[", "]", "\u2100"])
+@pytest.mark.parametrize("before", ["hunter", "2"])
+def test_character_that_would_end_a_password_is_refused_without_a_part_of_it(
+    before: str, character: str
+) -> None:
+    url = f"postgresql://core:{before}{character}x=hunter2@localhost:5432/core"
+
+    with pytest.raises(ValidationError) as raised:
+        DatabaseSettings(url=SecretStr(url))
+
+    (error,) = raised.value.errors(include_context=False, include_input=False, include_url=False)
+    assert "percent-encode `@ : / # ?" in error["msg"]
+    assert "hunter" not in error["msg"]
 
 
 def test_outdated_schema_says_what_to_run() -> None:

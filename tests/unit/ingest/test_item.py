@@ -300,3 +300,27 @@ def test_dead_letter_keeps_the_attributes_and_not_the_data_among_them() -> None:
 def test_item_without_outcome_is_a_mistake_of_ours() -> None:
     with pytest.raises(AssertionError, match=f"edge-1/{EPOCH}/7 has no outcome"):
         _ = item(GOOD).concluded
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (envelope(sequence=None), "unnumbered"),
+        (envelope({}, "telematics.provider.message.v9", sequence=None), "unknown_version"),
+        (envelope({}, kinds.CHECKPOINT, sequence=None), "unreadable_body"),
+    ],
+)
+def test_a_queue_takes_nothing_back(found: Envelope, reason: str) -> None:
+    read = item_of(found, Door.KAFKA, ANYBODY, {}, "kafka/telematics.ingress/3", 41)
+
+    assert read.outcome == Outcome(OutcomeKind.DEAD_LETTERED, reason)
+    assert [letter.index for letter in read.dead_letters] == [WHOLE]
+    assert read.origin == "telematics.ingress/3/41"
+
+
+def test_a_numbered_message_from_a_queue_keeps_its_own_origin() -> None:
+    read = item_of(envelope(), Door.KAFKA, ANYBODY, {}, "kafka/telematics.ingress/3", 41)
+
+    assert read.origin == f"edge-1/{EPOCH}/7"
+    assert read.route == "kafka/telematics.ingress/3"
+    assert item().route == "http"

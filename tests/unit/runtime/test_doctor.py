@@ -73,6 +73,13 @@ async def test_a_name_that_no_installed_room_reads_is_worth_a_look() -> None:
     assert findings[1].remedy == "Did you mean HARBOUR_CRANE_LOAD?"
 
 
+async def test_a_name_with_a_misspelt_prefix_is_worth_a_look() -> None:
+    findings = await found(HARBOUR_CRANE_LOAD="5", INGRES_API_URL="http://core:8080")
+    assert findings[1].level is Level.WARN
+    assert findings[1].found == "INGRES_API_URL is read by nothing that is installed here"
+    assert findings[1].remedy == "Did you mean INGRESS_API_URL?"
+
+
 async def test_service_links_of_kubernetes_are_no_strangers() -> None:
     findings = await found(HARBOUR_CRAIN_PORT_80_TCP="tcp://10.0.0.1:80")
     assert [one.level for one in findings] == [Level.OK, Level.OK]

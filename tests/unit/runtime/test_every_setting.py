@@ -34,6 +34,7 @@ WRONG_TYPE: dict[Any, tuple[str, ...]] = {
 
 COMMANDS = {
     "core_api": ("api",),
+    "core_consumer": ("consumer",),
     "core_ingest": ("api",),
     "telematics_publisher": ("publisher", "run"),
 }

@@ -9,14 +9,14 @@ import pytest
 import structlog
 
 from ingress_runtime import logs, redact
-from ingress_runtime.settings import LogSettings
+from ingress_runtime.settings import LogSettings, load
 
 
 @pytest.fixture(autouse=True)
 def untouched_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    libraries = {name: logging.getLogger(name).level for name in logs._CHATTY}
+    libraries = {name: logging.getLogger(name).level for name in (*logs._CHATTY, *logs._TOLD_BY_US)}
     monkeypatch.setattr(redact, "_remembered", set())
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
@@ -36,6 +36,37 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     captured = capsys.readouterr()
     assert captured.out == ""
     return [json.loads(line) for line in captured.err.splitlines()]
+
+
+def test_what_a_kafka_client_repeats_is_heard_once_a_minute() -> None:
+    now = 0.0
+    seldom = logs._Seldom(lambda: now)
+
+    def heard(name: str, text: str, *values: object) -> bool:
+        return seldom.filter(logging.LogRecord(name, 40, "", 0, text, values, None))
+
+    assert heard("aiokafka", "Unable connect to %s", "kafka-1:9092")
+    assert not heard("aiokafka", "Unable connect to %s", "kafka-2:9092")
+    assert heard("aiokafka", "another thing")
+    assert heard("aiokafka.consumer.fetcher", "Unable connect to %s", "kafka-1:9092")
+    assert not heard("aiokafka.consumer.fetcher", "Unable connect to %s", "kafka-1:9092")
+    assert heard("core_consumer", "another thing")
+    assert heard("core_consumer", "another thing")
+    now = 60.0
+    assert heard("aiokafka", "Unable connect to %s", "kafka-1:9092")
+
+
+def test_a_setting_whose_prefix_is_misspelt_is_the_first_line_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INGRES_LOG_LEVEL", "debug")
+    monkeypatch.setenv("INGRESS_LOG_FORMAT", "json")
+    (settings,) = load(LogSettings)
+    logs.configure(settings)
+    logs.configure(settings)
+    (event,) = lines(capsys)
+    assert (event["event"], event["level"]) == ("setting_unread", "warning")
+    assert (event["variable"], event["did_you_mean"]) == ("INGRES_LOG_LEVEL", "INGRESS_LOG_LEVEL")
 
 
 def test_an_event_is_one_json_object_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,6 +144,17 @@ def test_libraries_that_chat_for_each_request_are_heard_at_debug_only(
     assert lines(capsys) == []
     logs.configure(LogSettings(format="json", level="debug"))
     logging.getLogger("httpx").info("HTTP Request")
+    assert len(lines(capsys)) == 1
+
+
+def test_reconnections_of_the_pool_are_heard_at_debug_only(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure(LogSettings(format="json"))
+    logging.getLogger("asyncpg.pool").warning("Failed to restore the pool connection floor")
+    assert lines(capsys) == []
+    logs.configure(LogSettings(format="json", level="debug"))
+    logging.getLogger("asyncpg.pool").warning("Failed to restore the pool connection floor")
     assert len(lines(capsys)) == 1
 
 

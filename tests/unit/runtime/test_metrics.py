@@ -39,6 +39,12 @@ def test_a_probe_answers_by_its_result(healthy: bool, expected: int) -> None:
         assert get(server, "/livez?verbose")[0] == expected
 
 
+def test_a_probe_may_say_in_words_what_is_wrong() -> None:
+    with metrics.start_server("127.0.0.1", 0, probes={"/readyz": lambda: "no brokers"}) as server:
+        status, _, body = get(server, "/readyz")
+    assert (status, body) == (503, b"no brokers\n")
+
+
 def test_other_paths_are_not_found() -> None:
     with metrics.start_server("127.0.0.1", 0) as server:
         assert get(server, "/")[0] == 404

@@ -57,6 +57,12 @@ def test_a_remembered_urls_password_is_hidden_on_its_own() -> None:
     assert redact.redact_text("password hunter2 refused") == "password *** refused"
 
 
+@pytest.mark.parametrize("url", ["postgresql://u:hun[ter2@h/db", "postgresql://u:hun\u2100r2@h/db"])
+def test_a_url_that_cannot_be_read_is_hidden_all_the_same(url: str) -> None:
+    redact.remember(url)
+    assert redact.redact_text(f"cannot read {url}") == "cannot read ***"
+
+
 def test_a_very_short_secret_does_not_blot_out_words() -> None:
     redact.remember("e")
     assert redact.redact_text("peace") == "peace"

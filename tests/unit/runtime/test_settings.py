@@ -4,7 +4,16 @@ import pytest
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from ingress_runtime.settings import LogSettings, Settings, SettingsError, load, variables
+from ingress_runtime.settings import (
+    LogSettings,
+    Settings,
+    SettingsError,
+    load,
+    strangers,
+    variables,
+)
+from ingress_testbed.documents import settings_classes
+from telematics_publisher.settings import TransportSettings
 
 
 class EdgeSettings(Settings):
@@ -78,7 +87,44 @@ def test_a_neighbours_shared_variable_is_not_refused(name: str) -> None:
 
 
 def test_other_prefixes_are_nobodys_business() -> None:
-    load(EdgeSettings, environ={"CORE_API_PROT": "1", "PATH": "/bin"})
+    load(EdgeSettings, environ={"CORE_API_PROT": "1", "PATH": "/bin", "EGDE_BATCH_SIZE": "many"})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("EDG_BATCH_SIZE", "EDGE_BATCH_SIZE"),
+        ("INGRES_API_URL", "INGRESS_API_URL"),
+        ("NIGRESS_LOG_LEVEL", "INGRESS_LOG_LEVEL"),
+        ("EDGEMODE", "EDGE_MODE"),
+        ("MODE", None),
+        ("LEDGE_BATCH_SIZE_MAX", None),
+        ("EDG_METRICS_PORT_80_TCP", None),
+    ],
+)
+def test_a_misspelt_prefix_makes_a_stranger_that_looks_like_ours(
+    name: str, meant: str | None
+) -> None:
+    found = list(strangers([EdgeSettings], {name: "tcp://h:80", "PATH": "/bin"}))
+    assert found == ([(name, meant)] if meant else [])
+
+
+def test_the_settings_of_one_room_are_no_misspelling_of_anothers() -> None:
+    names = {variable.name: "1" for each in settings_classes() for variable in variables(each)}
+    for each in settings_classes():
+        own = each.model_config.get("env_prefix", "").partition("_")[0]
+        for name, _ in strangers([each], names):
+            assert name.startswith(f"{own}_"), f"{name} beside {each.__name__}"
+
+
+def test_a_missing_variable_is_told_with_the_one_that_is_misspelt() -> None:
+    for environ, cls, missing in (
+        ({"INGRES_DATABASE_URL": "postgresql://h/d"}, StoreSettings, "INGRESS_DATABASE_URL"),
+        ({"INGRES_API_URL": "http://h"}, TransportSettings, "INGRESS_API_URL"),
+    ):
+        message = problems(environ, cls)
+        assert f"{missing} is not set" in message
+        assert message.endswith(f" {next(iter(environ))} is set: a misspelling of it?")
 
 
 @pytest.mark.parametrize(
