@@ -1,4 +1,1 @@
-"""The queue's door: will read envelopes from Kafka and hand them to the ingest handler.
-
-Holds nothing yet. The HTTP door is `core_api`.
-"""
+"""The queue's door: reads envelopes from Kafka and hands them to the ingest handler, in batches."""
