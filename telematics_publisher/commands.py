@@ -9,12 +9,14 @@ import click
 from ingress_runtime import faults, logs, shutdown
 from ingress_runtime.faults import FaultSettings
 from ingress_runtime.findings import report
+from ingress_runtime.kafka.settings import KafkaSettings
 from ingress_runtime.settings import LogSettings, load
 from telematics_publisher import check as checking
 from telematics_publisher import provider, service, streams
-from telematics_publisher.errors import JournalError, StreamsError
+from telematics_publisher.errors import JournalError, StreamsError, WayClosed
 from telematics_publisher.settings import PublisherSettings, TransportSettings
 from telematics_publisher.streams import Workspace
+from telematics_publisher.ways import Way
 
 
 @click.group()
@@ -55,16 +57,19 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def check(path: Path | None, only: str | None, seconds: float, as_json: bool) -> None:
-    """Try what `publisher run` will do: the file, core, keys, clocks, journals, every stream.
+    """Try what `publisher run` will do: file, core or Kafka, keys, clocks, journals, every stream.
 
     Each stream is connected and subscribed, and its first three frames are shown. Nothing is
-    journalled and nothing is stored in core. Each finding that is not `ok` says what to do; the
+    journalled and nothing is stored in core. This opens a subscription of its own with the same
+    key, beside that of a publisher that runs: a provider may limit how many a key has. Each finding that is not `ok` says what to do; the
     exit code is 0 only if all is well.
     """
-    settings, transport, _ = load(PublisherSettings, TransportSettings, LogSettings)
-    found = checking.check(
-        path or settings.streams, settings, transport, only=only, seconds=seconds
+    settings, transport, kafka, log_settings = load(
+        PublisherSettings, TransportSettings, KafkaSettings, LogSettings
     )
+    logs.configure(log_settings)
+    way = Way(transport, kafka)
+    found = checking.check(path or settings.streams, settings, way, only=only, seconds=seconds)
     if not asyncio.run(report(found, as_json=as_json)):
         raise SystemExit(1)
 
@@ -91,22 +96,30 @@ def run(path: Path | None) -> None:
       arcc_004 = ["gps", "speed", "odo", "soc", "power"]
 
     \b
-    Example:
+    Examples:
       export INGRESS_API_URL=https://ingress.example.com ACME_INGEST_KEY=...
       ingress publisher run --streams streams.toml
+      export INGRESS_TRANSPORT=kafka INGRESS_KAFKA_BOOTSTRAP=kafka-1:9092,kafka-2:9092
+      ingress publisher run --streams streams.toml
     """  # noqa: D301 — click reads the escape
-    log_settings, settings, transport, fault_settings = load(
-        LogSettings, PublisherSettings, TransportSettings, FaultSettings
+    log_settings, settings, transport, kafka, fault_settings = load(
+        LogSettings, PublisherSettings, TransportSettings, KafkaSettings, FaultSettings
     )
+    way = Way(transport, kafka)
     try:
-        workspaces = streams.load(path or settings.streams, os.environ, provider.installed())
+        workspaces = streams.load(
+            path or settings.streams,
+            os.environ,
+            provider.installed(),
+            api_keys=way.needs_api_keys,
+        )
     except StreamsError as error:
         raise click.UsageError(str(error)) from error
     logs.configure(log_settings)
     faults.arm(fault_settings)
     try:
-        asyncio.run(_run(workspaces, settings, transport))
-    except* JournalError as group:
+        asyncio.run(_run(workspaces, settings, way))
+    except* (JournalError, WayClosed) as group:
         raise click.ClickException(str(_first(group))) from group
     except* OSError as group:
         raise click.ClickException(_why(_first(group), settings)) from group
@@ -118,8 +131,9 @@ def _why(error: BaseException, settings: PublisherSettings) -> str:
         return str(error)
     if error.filename is not None:
         return (
-            f"{error.filename}: {error.strerror}. Choose a PUBLISHER_JOURNAL_DIR on a local disk "
-            "that this user may write to."
+            f"journals cannot be kept in {settings.journal_dir}: {error.filename}: "
+            f"{error.strerror}. Choose a PUBLISHER_JOURNAL_DIR on a local disk that this user may "
+            "write to."
         )
     where = f"{settings.metrics_host}:{settings.metrics_port}"
     return (
@@ -133,8 +147,6 @@ def _first(error: BaseException) -> BaseException:
     return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
-async def _run(
-    workspaces: tuple[Workspace, ...], settings: PublisherSettings, transport: TransportSettings
-) -> None:
+async def _run(workspaces: tuple[Workspace, ...], settings: PublisherSettings, way: Way) -> None:
     async with shutdown.on_signals() as stop:
-        await service.run(workspaces, settings, transport, stop)
+        await service.run(workspaces, settings, way, stop)

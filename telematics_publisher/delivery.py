@@ -4,15 +4,17 @@ import asyncio
 import random as randomness
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from prometheus_client import Counter, Histogram
 
+from ingress_contracts.control import Route
 from ingress_contracts.envelope import Envelope
 from ingress_contracts.kinds import UNDELIVERABLE
 from ingress_runtime import faults
-from telematics_publisher.backoff import Backoff, Random
-from telematics_publisher.clock import Microseconds, wall_clock
+from ingress_runtime.backoff import Backoff, Random
+from telematics_publisher.clock import Microseconds, Seconds, wall_clock
 from telematics_publisher.errors import (
     BatchRefused,
     ClockAhead,
@@ -22,6 +24,7 @@ from telematics_publisher.errors import (
 )
 from telematics_publisher.journal.journal import Journal
 from telematics_publisher.journal.ranges import ranges_of
+from telematics_publisher.outage import Outage
 from telematics_publisher.retry import Sleep, retrying
 from telematics_publisher.stamps import corrected
 from telematics_publisher.transport import Refusal, Transport
@@ -61,20 +64,29 @@ log = structlog.get_logger()
 
 
 class Delivery:
-    """Settles batches of one journal over one transport. Safe to run several at a time."""
+    """Settles batches of one journal over one transport. Safe to run several at a time.
+
+    `workspace` is whose journal it is, for the log.
+    """
 
     def __init__(  # noqa: PLR0913 — time and chance are injected, each by its name
         self,
         journal: Journal,
         transport: Transport,
         *,
+        workspace: str | None = None,
         backoff: Backoff = SEND_BACKOFF,
         random: Random = randomness.random,
         sleep: Sleep = asyncio.sleep,
         wall: Microseconds = wall_clock,
+        clock: Seconds = time.monotonic,
     ) -> None:
         self.journal = journal
         self.transport = transport
+        self._log = log.bind(transport=transport.name)
+        if workspace is not None:
+            self._log = self._log.bind(workspace=workspace)
+        self._outage = Outage(self._log, lambda: self.journal.pending, clock)
         self._retrying = retrying(backoff, random, sleep)
         self._wall = wall
         self._refused_in_a_row = 0
@@ -90,17 +102,29 @@ class Delivery:
             if len(batch) == 1:
                 await self._settle(batch, [Refusal(0, error.reason, str(error))])
                 return
-            log.warning("batch_split", records=len(batch), error=str(error))
+            self._log.warning("batch_split", records=len(batch), error=str(error))
             half = len(batch) // 2
             await self.deliver(batch[:half])
             await self.deliver(batch[half:])
         else:
             await self._settle(batch, refusals)
 
+    async def routes(self) -> Sequence[Route]:
+        """Return the transport's routes, asked for again and again while a retry may help."""
+        routes: Sequence[Route] = await self._retrying.copy()(self._routes)
+        return routes
+
     async def send(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
         """Publish `batch`, again and again while a retry may help. Returns what was refused."""
         refusals: Sequence[Refusal] = await self._retrying.copy()(self._attempt, batch)
         return refusals
+
+    async def _routes(self) -> Sequence[Route]:
+        try:
+            return await self.transport.routes()
+        except TransportError as error:
+            self._outage.failed(error)
+            raise
 
     async def _attempt(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
         """Publish `batch` once; once more where a clock that has been mended had stamped it."""
@@ -108,7 +132,7 @@ class Delivery:
             return await self._publish(batch)
         except ClockAhead as error:
             mended = corrected(batch, error, self._wall())
-            _say_ahead(error, len(batch), corrected=mended is not None)
+            _say_ahead(self._log, error, len(batch), corrected=mended is not None)
             if mended is None:
                 raise
         return await self._publish(mended)
@@ -120,9 +144,11 @@ class Delivery:
             refusals = await self.transport.publish(batch)
         except TransportError as error:
             ATTEMPTS.labels(name, error.cause).inc()
+            self._outage.failed(error)
             raise
         faults.passed(faults.Point.BATCH_ANSWERED)
         ATTEMPTS.labels(name, "ok").inc()
+        self._outage.over()
         SEND_SECONDS.labels(name).observe(time.perf_counter() - begun)
         BATCH_RECORDS.labels(name).observe(len(batch))
         return refusals
@@ -147,7 +173,7 @@ class Delivery:
             )
         self._refused_in_a_row += 1
         number = _number(envelope)
-        log.error(
+        self._log.error(
             "record_refused",
             sequence=number,
             epoch=str(envelope.publisherepoch),
@@ -162,7 +188,7 @@ class Delivery:
         await self.journal.set_aside(number, reason=refusal.reason, detail=refusal.detail)
 
 
-def _say_ahead(error: ClockAhead, records: int, *, corrected: bool) -> None:
+def _say_ahead(log: Any, error: ClockAhead, records: int, *, corrected: bool) -> None:
     said = log.bind(
         records=records,
         ahead_seconds=round(error.ahead_seconds, 1),
@@ -173,6 +199,7 @@ def _say_ahead(error: ClockAhead, records: int, *, corrected: bool) -> None:
     else:
         said.error(
             "clock_ahead",
+            error=str(error),
             consequence="frames are journalled, and core takes none of them",
             remedy="set this machine's clock (NTP), or core's if that is the wrong one; what is "
             "journalled is then sent, nothing is lost",

@@ -2,6 +2,7 @@
 
 PublisherError
 ├── StreamsError              streams.toml, or a credential that it refers to
+├── WayClosed                 nothing can be sent like this: no topic, an extra not installed
 ├── JournalError
 │   ├── JournalInUse          another process holds the journal
 │   ├── JournalMismatch       it belongs to another publisher, or to a newer version
@@ -26,6 +27,10 @@ class PublisherError(Exception):
 
 class StreamsError(PublisherError):
     """`streams.toml` is not valid. The text has one line a problem: file, key, rule, remedy."""
+
+
+class WayClosed(PublisherError):
+    """Nothing can ever be sent the way that the settings name. The text says what to do."""
 
 
 class JournalError(PublisherError):

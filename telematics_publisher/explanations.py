@@ -65,6 +65,9 @@ class Described:
             return f": must be a list of tables. {_DOUBLE_BRACKETS}"
         shown = f" = {value}" if (value := _shown(location, detail["input"])) else ""
         remedy = _REMEDIES.get(kind, "Correct it.")
+        if kind == "tuple_type" and isinstance(detail["input"], Mapping):
+            inner = next(iter(detail["input"]), "")
+            remedy = f'An id with a dot goes into quotes: "{location[-1]}.{inner}" = […].'
         if len(location) > 1 and location[-1] in self._also:
             remedy = f"If {location[-1]!r} is meant for the stream, write it above [streams.…]."
         return f"{shown}: {_rule(detail)}. {remedy}"
@@ -85,8 +88,20 @@ class Described:
         *parent, key = location
         known = [*_fields_at(self._model, parent), *(self._also if not parent else ())]
         if meant := near(str(key), known):
-            return f"Did you mean {meant!r}?"
+            return f"Did you mean {_as_written(meant, _value_at(self._raw, location), parent)}?"
         return f"Remove it. Known here: {', '.join(known)}."
+
+
+def _as_written(key: str, value: object, parent: Iterable[int | str]) -> str:
+    """Return a key as it stands in the file: one of the file's own begins a table, or a list of them."""
+    if any(True for _ in parent):
+        return repr(key)
+    if isinstance(value, list):
+        return f"[[{key}]]"
+    if isinstance(value, Mapping):
+        inner = next((name for name, one in value.items() if isinstance(one, Mapping)), None)
+        return repr(key) if inner is None else f"[{key}.{inner}]"
+    return repr(key)
 
 
 def near(name: str, known: Iterable[str]) -> str | None:
@@ -105,7 +120,9 @@ def _rule(detail: Any) -> str:
 def rule_of(kind: Any) -> str:
     """Return in words what a text of this type (Name, Provider, Text) must be."""
     if kind is Provider:
-        return "lower-case letters, digits, underscore and hyphen; at most 64"
+        return (
+            "lower-case letters, digits, underscore and hyphen, beginning with a letter; at most 64"
+        )
     words = (_info(kind).description or "").rstrip(".")
     return words[0].lower() + words[1:]
 

@@ -1,7 +1,7 @@
 """What a provider's websocket asks of the edge. Providers are plugins: see `ProviderStream`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Annotated, ClassVar, NamedTuple, Protocol, Self
 
@@ -37,6 +37,13 @@ class Frame(NamedTuple):
 
 OPAQUE = Frame(subject=None, timestamped=False)
 """A frame of which nothing can be told. It is journalled and sent on: core says what is wrong."""
+
+
+class Doubt(NamedTuple):
+    """A part of a subscription that is legal and probably not `meant`, in words; None: who knows."""
+
+    found: str
+    meant: str | None
 
 
 class StreamEntry(BaseModel):
@@ -102,6 +109,10 @@ class ProviderStream(Protocol):
 
     def inspect(self, data: bytes) -> Frame:
         """Tell what `data` is. Runs for every frame: be quick, and never raise."""
+        ...
+
+    def doubts(self) -> Sequence[Doubt]:
+        """Return what of the subscription core has no signal for: it may be misspelt."""
         ...
 
     def missing(self, echo: bytes) -> str | None:

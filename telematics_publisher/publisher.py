@@ -80,8 +80,16 @@ class WorkspacePublisher:
         await asyncio.wait([sending], timeout=seconds)
         if not sending.done():
             sending.cancel()
-        log.info(
-            "publisher_drained",
-            workspace=self.sender.workspace,
-            left_in_journal=self.journal.pending,
+        _say_end(self.sender.workspace, self.journal.pending)
+
+
+def _say_end(workspace: str, left: int) -> None:
+    said = log.bind(workspace=workspace, left_in_journal=left)
+    if left:
+        said.warning(
+            "publisher_not_drained",
+            consequence="core does not have these records yet; they stay in the journal",
+            remedy="start the publisher again, or send them with `ingress journal drain`",
         )
+    else:
+        said.info("publisher_drained")

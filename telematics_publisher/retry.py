@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from telematics_publisher.backoff import Backoff, Random
+from ingress_runtime.backoff import Backoff, Random
 from telematics_publisher.errors import (
     DeadlineExceeded,
     Unavailable,
@@ -77,8 +77,9 @@ def retrying(backoff: Backoff, random: Random, sleep: Sleep) -> AsyncRetrying:
 
 
 def _say(state: RetryCallState) -> None:
+    """Tell those who look closely; see telematics_publisher.outage for what everybody is told."""
     error = state.outcome.exception() if state.outcome else None
-    log.warning(
+    log.debug(
         "send_retried",
         attempt=state.attempt_number,
         wait_seconds=round(state.next_action.sleep, 3) if state.next_action else None,

@@ -97,8 +97,9 @@ class Sender:
 
     async def checkpoint(self) -> None:
         """Send a checkpoint. Everything sent before it must have been answered."""
+        routes = await self._delivery.routes()
         number, epochs = await self._journal.checkpoint()
-        checkpoint = Checkpoint(number=number, epochs=epochs, routes=tuple(self._transport.routes))
+        checkpoint = Checkpoint(number=number, epochs=epochs, routes=tuple(routes))
         envelope = self._envelopes.of_checkpoint(checkpoint, self._wall())
         try:
             refusals = await self._delivery.send([envelope])
@@ -175,5 +176,6 @@ class Sender:
             cause=cause,
             error=str(error),
             consequence="frames are journalled but not sent",
-            remedy="correct the workspace's API key, publisher id or INGRESS_API_URL, then restart",
+            remedy="correct what the error speaks of (the workspace's API key, publisher id, "
+            "INGRESS_API_URL; Kafka's user and ACLs), then restart",
         )

@@ -10,6 +10,7 @@ import structlog
 
 from ingress_contracts.control import ConnectionState
 from ingress_runtime import collector, metrics
+from ingress_runtime.heartbeat import Heartbeat
 from ingress_runtime.shutdown import Shutdown
 from telematics_publisher.clock import Seconds
 from telematics_publisher.delivery import Delivery
@@ -19,30 +20,27 @@ from telematics_publisher.journal.limits import Limits, Policy
 from telematics_publisher.publisher import WorkspacePublisher
 from telematics_publisher.records import Envelopes
 from telematics_publisher.sender import Pace, Sender
-from telematics_publisher.settings import PublisherSettings, TransportSettings
+from telematics_publisher.settings import PublisherSettings
 from telematics_publisher.stream import Manners, Stream
 from telematics_publisher.streams import Workspace
-from telematics_publisher.transports.http import HttpTransport
+from telematics_publisher.ways import Maker, Way
 
 _INTAKE_BYTES = 64 * 2**20
-_BEAT_SECONDS = 1.0
-_LATEST_BEAT_SECONDS = 30.0
-_SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.0005
 """How soon a thread hands the interpreter over. The journal's thread lets go of it at each step of
 SQLite; with Python's 5 ms, a busy event loop would slow it down tenfold (measured)."""
 
 log = structlog.get_logger()
 
 
-class Health:
+class Health(Heartbeat):
     """What the probes of this process answer; read by the metrics server's threads.
 
     Alive: the event loop turns. Ready: every sender works and every stream is subscribed.
     """
 
     def __init__(self, clock: Seconds = time.monotonic) -> None:
-        self._clock = clock
-        self._beat = clock()
+        super().__init__(clock)
         self._publishers: list[WorkspacePublisher] = []
         self._stopping = False
 
@@ -53,10 +51,6 @@ class Health:
     def stop(self) -> None:
         """Stop being ready."""
         self._stopping = True
-
-    def alive(self) -> bool:
-        """Tell whether the event loop has turned lately."""
-        return self._clock() - self._beat < _LATEST_BEAT_SECONDS
 
     def ready(self) -> bool:
         """Tell whether frames flow from every stream towards core."""
@@ -70,26 +64,20 @@ class Health:
             )
         )
 
-    async def beat(self) -> None:
-        """Take note that the loop turns, until cancelled."""
-        while True:
-            self._beat = self._clock()
-            await asyncio.sleep(_BEAT_SECONDS)
-
 
 async def run(
     workspaces: Sequence[Workspace],
     settings: PublisherSettings,
-    transport: TransportSettings,
+    way: Way,
     stop: Shutdown,
     manners: Manners | None = None,
 ) -> None:
     """Serve `workspaces` until `stop` is requested, then drain within the grace period.
 
-    Raises JournalError (JournalBroken within an ExceptionGroup), OSError where the metrics port
+    Raises WayClosed, JournalError (JournalBroken within an ExceptionGroup), OSError where the metrics port
     cannot be bound.
     """
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    sys.setswitchinterval(SWITCH_SECONDS)
     settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     health = Health()
     async with AsyncExitStack() as resources:
@@ -101,8 +89,11 @@ async def run(
         resources.callback(server.close)
         log.info("metrics_served", host=server.host, port=server.port)
         ended = asyncio.Event()
+        transports = await resources.enter_async_context(
+            way.opened(deadline=settings.send_deadline_seconds, window=settings.window)
+        )
         publishers = [
-            await _open(workspace, settings, transport, resources, manners)
+            await _open(workspace, settings, transports, resources, manners)
             for workspace in workspaces
         ]
         collector.spare_batches()
@@ -121,7 +112,7 @@ async def run(
 async def _open(
     workspace: Workspace,
     settings: PublisherSettings,
-    transport_settings: TransportSettings,
+    transports: Maker,
     resources: AsyncExitStack,
     manners: Manners | None,
 ) -> WorkspacePublisher:
@@ -133,12 +124,7 @@ async def _open(
         limits=_limits(settings),
     )
     resources.push_async_callback(journal.close)
-    transport = HttpTransport(
-        transport_settings.api_url,
-        workspace.api_key,
-        deadline=settings.send_deadline_seconds,
-        connections=settings.window + 1,
-    )
+    transport = transports(workspace)
     resources.push_async_callback(transport.aclose)
     log.info(
         "workspace_opened",
@@ -150,7 +136,7 @@ async def _open(
     )
     intake = Intake(max_records=settings.intake_records, max_bytes=_INTAKE_BYTES)
     sender = Sender(
-        Delivery(journal, transport),
+        Delivery(journal, transport, workspace=workspace.name),
         Envelopes(workspace.name, workspace.publisher),
         pace=Pace(
             records=settings.batch_records,

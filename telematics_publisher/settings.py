@@ -1,13 +1,23 @@
 """The edge's settings. Streams and credentials are in streams.toml: see telematics_publisher.streams."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from ingress_contracts.envelope import MAX_DATA_BYTES
 from ingress_runtime.settings import Host, Settings
+
+_API_URL = re.compile(r"https?://[^\s?#]+")
+
+
+def of_api(url: str) -> str:
+    """Return `url` if it can be core's base URL. Raises ValueError."""
+    if not _API_URL.fullmatch(url):
+        raise ValueError("must begin with http:// or https:// and have no query")
+    return url
 
 
 class TransportSettings(Settings):
@@ -15,12 +25,31 @@ class TransportSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="INGRESS_")
 
-    transport: Literal["http"] = Field(
-        default="http", description="How envelopes travel to core: `http`."
+    transport: Literal["http", "kafka"] = Field(
+        default="http",
+        description="How envelopes travel to core: `http`, to INGRESS_API_URL, or `kafka`, by the "
+        "topic that INGRESS_KAFKA_TOPIC names.",
     )
-    api_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] = Field(
-        description="Base URL of core's API, such as https://ingress.example.com."
+    api_url: Annotated[str, AfterValidator(of_api)] | None = Field(
+        default=None,
+        description="Base URL of core's API, such as https://ingress.example.com; needed by `http`.",
     )
+
+    @model_validator(mode="after")
+    def _http_has_an_address(self) -> Self:
+        if self.transport == "http" and self.api_url is None:
+            purpose = type(self).model_fields["api_url"].description
+            raise ValueError(
+                f"INGRESS_API_URL is not set. Set it: {purpose} Or set INGRESS_TRANSPORT=kafka"
+            )
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """The URL of core's API, which is there where the transport is `http`."""
+        if self.api_url is None:
+            raise AssertionError("settings of another transport have no URL")
+        return self.api_url
 
 
 class PublisherSettings(Settings):

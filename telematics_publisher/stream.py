@@ -17,13 +17,14 @@ from websockets.frames import CloseCode
 
 from ingress_contracts.control import Connection, ConnectionState
 from ingress_runtime import faults
+from ingress_runtime.backoff import Backoff, Random
 from ingress_runtime.redact import redact_text
-from telematics_publisher.backoff import Backoff, Random
 from telematics_publisher.clock import Microseconds, Seconds, wall_clock
 from telematics_publisher.intake import Intake
 from telematics_publisher.provider import ProviderStream, StreamEntry
 from telematics_publisher.records import Record, connection_lane, instant, provider_lane
 from telematics_publisher.retry import LONGEST_WISH, Sleep, parse_retry_after
+from telematics_publisher.silence import Silence
 from telematics_publisher.watchdog import Act, Patience, Watchdog
 
 FRAMES = Counter("publisher_frames_received_total", "Frames read from providers.", ["provider"])
@@ -103,9 +104,14 @@ class Stream:
         self._label = entry.provider
         self._frames = FRAMES.labels(entry.provider)
         self._log = log.bind(stream=entry.name, workspace=entry.workspace, provider=entry.provider)
+        self._silence = Silence(entry.provider, entry.name, self._log)
 
     async def run(self) -> None:
         """Connect and read until cancelled; every end of a connection leads to the next one."""
+        with self._silence.shown():
+            await self._run()
+
+    async def _run(self) -> NoReturn:
         failures = 0
         try:
             while True:
@@ -190,6 +196,8 @@ class Stream:
         now = self._manners.clock
         while True:
             act, wait, why = watchdog.judge(now())
+            if watchdog.subscribed:
+                self._silence.lasts(watchdog.silent_for(now()))
             if act is Act.GIVE_UP:
                 socket.transport.abort()  # a closing handshake would wait for the silent peer
                 return why
@@ -215,7 +223,9 @@ class Stream:
                 self._echoed(data, watchdog)
                 continue
             lane = self._timed if frame.timestamped else self._untimed
-            self._take_in(Record(lane, wall(), frame.subject, data))
+            received = wall()
+            self._silence.broken(received)
+            self._take_in(Record(lane, received, frame.subject, data))
             if self._intake.full:
                 await self._pause(watchdog)
 
@@ -247,7 +257,7 @@ class Stream:
         event = Connection(stream=self.name, state=state, at=instant(now), reason=reason)
         data = event.model_dump_json().encode()
         self._intake.put(Record(self._events, now, None, data))
-        self._log.info("stream_state", state=state, reason=reason)
+        self._log.info("stream_state", state=state, **({"reason": reason} if reason else {}))
 
 
 def _refused(error: InvalidStatus) -> Ending:

@@ -3,6 +3,7 @@
 docs/streams.md is made from the models in here.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from ingress_runtime.redact import remember
 from telematics_publisher.errors import StreamsError
 from telematics_publisher.explanations import Described, near
 from telematics_publisher.provider import ProviderStream, StreamEntry
+
+_PLACE = re.compile(r"line (?P<line>\d+), column")
+_SECRET = re.compile(r"key|credential|secret|token|password|\bik_", re.IGNORECASE)
+_LONGEST_LINE = 80
 
 
 class Reference(BaseModel):
@@ -37,17 +42,22 @@ class Reference(BaseModel):
             raise ValueError('give { env = "NAME" } or { file = "PATH" }, one of both')
         return self
 
+    def where(self, directory: Path) -> str:
+        """Say where the secret is; files are relative to `directory`."""
+        if self.file is None:
+            return f"environment variable {self.env}"
+        return f"file {directory / self.file}"
+
     def resolve(self, environ: Mapping[str, str], directory: Path) -> SecretStr:
         """Return the secret, which logs hide from now on. Raises ValueError if there is none."""
+        where = self.where(directory)
         if self.file is None:
-            found, where = environ.get(self.env or "", ""), f"environment variable {self.env}"
+            found = environ.get(self.env or "", "")
             remedy = f"Set it: export {self.env}=..."
         else:
-            path = directory / self.file
-            where = f"file {path}"
             remedy = "Write the secret into it, readable for this user, or correct the path."
             try:
-                found = path.read_text("utf-8")
+                found = (directory / self.file).read_text("utf-8")
             except OSError as error:
                 raise ValueError(f"{where} cannot be read: {error.strerror}. {remedy}") from error
             except UnicodeDecodeError:
@@ -72,8 +82,10 @@ class WorkspaceEntry(BaseModel):
     publisher: Name = Field(
         description="This publisher's id in the workspace; the API key is bound to it."
     )
-    api_key: Reference = Field(
-        description="Where its API key is: one that `ingress keys create --role ingest` made."
+    api_key: Reference | None = Field(
+        default=None,
+        description="Where its API key is: one that `ingress keys create --role ingest` made. "
+        "Needed where INGRESS_TRANSPORT is `http`, and not read otherwise.",
     )
 
 
@@ -98,18 +110,35 @@ class StreamsFile(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A workspace to serve: its publisher id, its key to core, its streams ready to run."""
+    """A workspace to serve: its publisher id, its key to core, its streams ready to run.
+
+    There is no key where the way to core asks for none. `key_from` says where it was found.
+    """
 
     name: str
     publisher: str
-    api_key: SecretStr
+    api_key: SecretStr | None
     streams: tuple[tuple[StreamEntry, ProviderStream], ...]
+    key_from: str = "streams.toml"
+
+    @property
+    def key(self) -> SecretStr:
+        """The key, where the file was loaded with those that it names."""
+        if self.api_key is None:
+            raise AssertionError("this workspace was loaded without its key")
+        return self.api_key
 
 
 def load(
-    path: Path, environ: Mapping[str, str], providers: Mapping[str, type[ProviderStream]]
+    path: Path,
+    environ: Mapping[str, str],
+    providers: Mapping[str, type[ProviderStream]],
+    *,
+    api_keys: bool = True,
 ) -> tuple[Workspace, ...]:
     """Read `path`, resolve its credentials and build its provider streams.
+
+    Without `api_keys`, keys to core's API may be missing, and are left alone where they are not.
 
     Raises StreamsError, which lists every problem: file, key, rule and remedy.
     """
@@ -122,7 +151,7 @@ def load(
             "\n".join(f"{path}: {_key(place, raw)}{text}" for place, text in explained)
         ) from error
     loader = _Loader(path, environ, providers, file)
-    workspaces = loader.workspaces()
+    workspaces = loader.workspaces(api_keys=api_keys)
     if loader.problems:
         raise StreamsError("\n".join(loader.problems))
     return workspaces
@@ -144,8 +173,19 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise StreamsError(
-            f"{path}: is not valid TOML: {error}. Correct it there: https://toml.io shows how."
+            f"{path}: is not valid TOML: {error}{_line(path, str(error))}. Correct it there: "
+            "https://toml.io shows how."
         ) from error
+
+
+def _line(path: Path, error: str) -> str:
+    """Return the line that an error of TOML speaks of, unless it might hold a secret."""
+    place = _PLACE.search(error)
+    if place is None:
+        return ""
+    line = path.read_text("utf-8-sig").split("\n")[int(place["line"]) - 1].strip()
+    shown = line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+    return f": {shown}" if shown and not _SECRET.search(line) else ""
 
 
 class _Loader:
@@ -164,7 +204,7 @@ class _Loader:
         self._providers = providers
         self._file = file
 
-    def workspaces(self) -> tuple[Workspace, ...]:
+    def workspaces(self, *, api_keys: bool) -> tuple[Workspace, ...]:
         streams: dict[str, list[tuple[StreamEntry, ProviderStream]]] = {}
         seen: dict[tuple[str, str], int] = {}
         for at, table in enumerate(self._file.streams):
@@ -184,10 +224,24 @@ class _Loader:
             if stream is not None:
                 streams.setdefault(table.workspace, []).append((table, stream))
         return tuple(
-            Workspace(name, entry.publisher, api_key, tuple(streams.get(name, ())))
+            Workspace(
+                name,
+                entry.publisher,
+                self._api_key(name, entry) if api_keys else None,
+                tuple(streams.get(name, ())),
+                entry.api_key.where(self._path.parent) if entry.api_key else "streams.toml",
+            )
             for name, entry in self._file.workspaces.items()
-            if (api_key := self._secret(f"workspaces.{name}.api_key", entry.api_key)) is not None
         )
+
+    def _api_key(self, name: str, entry: WorkspaceEntry) -> SecretStr | None:
+        """Return a workspace's key; None comes with a problem."""
+        key = f"workspaces.{name}.api_key"
+        if entry.api_key is None:
+            purpose = WorkspaceEntry.model_fields["api_key"].description
+            self._problem(key, f"is missing. Add it: {purpose}")
+            return None
+        return self._secret(key, entry.api_key)
 
     def _stream(self, key: str, table: StreamTable) -> ProviderStream | None:
         provider = self._providers.get(table.provider)

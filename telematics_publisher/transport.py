@@ -1,4 +1,4 @@
-"""What a transport is: two methods."""
+"""What a transport is: it publishes, and says by which routes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +18,15 @@ class Refusal:
 
 
 class Transport(Protocol):
-    """A way to core. `name` is its short name in metrics and logs: `http`."""
+    """A way to core. `name` is its short name in metrics and logs: `http`, `kafka`."""
 
     name: str
 
-    @property
-    def routes(self) -> Sequence[Route]:
-        """Every way that a published checkpoint takes."""
+    async def routes(self) -> Sequence[Route]:
+        """Return every way that a checkpoint takes which is published now.
+
+        They cover all that was published before. Raises a TransportError, as `publish` does.
+        """
         ...
 
     async def publish(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:

@@ -60,6 +60,10 @@ class Watchdog:
         """Take note of a ping."""
         self._pinged = now
 
+    def silent_for(self, now: float) -> float:
+        """Return for how many seconds no frame has come, although we listened."""
+        return now - self._frame
+
     def judge(self, now: float) -> tuple[Act, float, str]:
         """Return what to do, for how many seconds to wait before asking again, and why."""
         dues = [(self._frame + self.patience.silence, "no frame", self.patience.silence)]

@@ -4,11 +4,12 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ingress_runtime.findings import Finding, Level, fail, ok
+from ingress_runtime.findings import Finding, fail, ok, warn
 from telematics_publisher.errors import JournalError, JournalInUse
 from telematics_publisher.journal import statements
 from telematics_publisher.journal.file import reading
 from telematics_publisher.streams import Workspace
+from telematics_publisher.words import counted
 
 SUBJECT = "journals"
 _CHOOSE = (
@@ -17,16 +18,19 @@ _CHOOSE = (
 )
 
 
-def journals(directory: Path, workspaces: Iterable[Workspace], in_use: Level) -> Iterator[Finding]:
+def journals(
+    directory: Path, workspaces: Iterable[Workspace], *, before_start: bool
+) -> Iterator[Finding]:
     """Look at the directory, then at the journal of each workspace.
 
-    `in_use` is what to make of a journal that a running publisher holds.
+    Before a start, a journal in use is in the way, and records that wait in one will be sent. Else
+    a publisher is expected to run, and they wait for nobody.
     """
     yield _directory(directory)
     for workspace in workspaces:
         path = directory / f"{workspace.name}.journal"
         if path.exists():
-            yield _journal(path, workspace, in_use)
+            yield _journal(path, workspace, before_start=before_start)
 
 
 def _directory(directory: Path) -> Finding:
@@ -39,13 +43,14 @@ def _directory(directory: Path) -> Finding:
             file.write(b"x")
             file.flush()
     except OSError as error:
-        return fail(SUBJECT, f"{there} cannot be written to: {error.strerror}", _CHOOSE)
+        reason = error.strerror if there == directory.absolute() else f"{there}: {error.strerror}"
+        return fail(SUBJECT, f"{directory} cannot be written to: {reason}", _CHOOSE)
     if there == directory.absolute():
         return ok(SUBJECT, f"{directory} can be written to")
     return ok(SUBJECT, f"{directory} is not there yet and can be made")
 
 
-def _journal(path: Path, workspace: Workspace, in_use: Level) -> Finding:
+def _journal(path: Path, workspace: Workspace, *, before_start: bool) -> Finding:
     subject = f"journal of {workspace.name}"
     sql = statements.load()
     try:
@@ -54,9 +59,9 @@ def _journal(path: Path, workspace: Workspace, in_use: Level) -> Finding:
             pending = connection.execute(sql["pending_ranges"]).fetchall()
     except JournalInUse:
         found = f"{path} is in use by a publisher that runs"
-        if in_use is Level.OK:
+        if not before_start:
             return ok(subject, found)
-        return Finding(in_use, subject, found, "Stop that publisher before you start another one.")
+        return warn(subject, found, "Stop that publisher before you start another one.")
     except (JournalError, ValueError) as error:
         return fail(
             subject,
@@ -71,4 +76,15 @@ def _journal(path: Path, workspace: Workspace, in_use: Level) -> Finding:
             "Correct the names in streams.toml, or move the file away once it is drained.",
         )
     waiting = sum(last - first + 1 for first, last in pending)
-    return ok(subject, f"{path} is free; {waiting:,} records in it wait for core")
+    found = (
+        f"{path} is free; {counted(waiting, 'record')} in it {'waits' if waiting == 1 else 'wait'} "
+        "for core"
+    )
+    if waiting and not before_start:
+        return warn(
+            subject,
+            f"{found}, and nobody sends",
+            "Start its publisher (`ingress publisher run`), or where that is gone for good, send "
+            "them with `ingress journal drain`.",
+        )
+    return ok(subject, found)

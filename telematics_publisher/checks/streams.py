@@ -12,6 +12,7 @@ from ingress_runtime.findings import Finding, fail, ok, warn
 from ingress_runtime.redact import redact_text
 from telematics_publisher.provider import ProviderStream, StreamEntry
 from telematics_publisher.stream import MAX_FRAME_BYTES
+from telematics_publisher.words import counted
 
 FRAMES = 3
 
@@ -69,6 +70,26 @@ async def sample(
         found, remedy = unreachable(error)
         return fail(subject, found, remedy)
     return _verdict(subject, heard, seconds if heard.echoed else echo_within)
+
+
+def labels(entry: StreamEntry, provider: ProviderStream) -> Finding | None:
+    """Say which labels core does not know; one that is nearly a known one is probably misspelt."""
+    doubts = provider.doubts()
+    if not doubts:
+        return None
+    subject = f"labels of {entry.name} of {entry.workspace}"
+    details = tuple(
+        f"{one.found} Did you mean `{one.meant}`?" if one.meant else one.found for one in doubts
+    )
+    count = counted(len(doubts), "label")
+    if any(one.meant for one in doubts):
+        return warn(
+            subject,
+            f"{count} that core does not know",
+            "Correct what is misspelt in streams.toml. What is meant as it is can stay.",
+            details,
+        )
+    return ok(subject, f"{count} that core keeps under the provider's own name", details)
 
 
 async def reach(entry: StreamEntry, provider: ProviderStream) -> Finding:

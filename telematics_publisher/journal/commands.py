@@ -5,6 +5,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +16,15 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from ingress_runtime import logs
 from ingress_runtime.settings import LogSettings, load
-from telematics_publisher.errors import JournalDamaged, JournalError
+from telematics_publisher.errors import JournalDamaged, JournalError, JournalInUse
 from telematics_publisher.journal import report
 from telematics_publisher.journal.drain import Drained, drain
+from telematics_publisher.journal.file import is_journal
 from telematics_publisher.journal.report import Report
+from telematics_publisher.settings import of_api
 from telematics_publisher.streams import Reference
 from telematics_publisher.transports.http import HttpTransport
+from telematics_publisher.words import counted, short
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar  # click gives its bar no public name
@@ -40,6 +45,36 @@ class _Trouble(click.ClickException):
 
 
 _path = click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+
+
+@contextmanager
+def _told(path: Path, in_use: str) -> Iterator[None]:
+    """Say what is the trouble with the journal at `path`, and what to do while it is in use."""
+    try:
+        if path.is_file() and not is_journal(path):
+            raise _Trouble(f"{path} is no journal. Name one, such as journals/acme.journal.")
+        yield
+    except JournalInUse as error:
+        raise _Trouble(
+            f"{path} is open in another process. A publisher has it open: {in_use}."
+        ) from error
+    except JournalDamaged as error:
+        raise _Trouble(f"{path} is damaged: {error}. {_AT_NEXT_START}") from error
+    except JournalError as error:
+        raise _Trouble(str(error)) from error
+    except OSError as error:
+        raise _Trouble(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _address(_context: click.Context, _option: click.Parameter, url: str | None) -> str:
+    if url is None:
+        raise click.UsageError(
+            "there is no address of core: give --api-url, or set INGRESS_API_URL"
+        )
+    try:
+        return of_api(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.group()
@@ -71,12 +106,8 @@ def inspect(path: Path, as_json: bool) -> None:
 
     Changes nothing. Exit code 2 if the journal cannot be read.
     """
-    try:
+    with _told(path, "its metrics publisher_journal_* tell the same. Or stop it first"):
         found = report.inspect(path, time.time_ns() // 1_000)
-    except JournalDamaged as error:
-        raise _Trouble(f"{path} is damaged: {error}. {_AT_NEXT_START}") from error
-    except JournalError as error:
-        raise _Trouble(str(error)) from error
     click.echo(json.dumps(_plain(found), indent=2) if as_json else _text(found))
 
 
@@ -93,10 +124,8 @@ def verify(path: Path) -> None:
 
     Changes nothing. Exit code 0: sound. 1: damaged. 2: it could not be checked.
     """
-    try:
+    with _told(path, "stop it first"):
         found = report.verify(path)
-    except JournalError as error:
-        raise _Trouble(str(error)) from error
     if not found:
         click.echo(f"{path} is sound.")
         return
@@ -116,7 +145,7 @@ Examples:
 @click.option(
     "--api-url",
     envvar="INGRESS_API_URL",
-    required=True,
+    callback=_address,
     help="Base URL of core's API; INGRESS_API_URL by default.",
 )
 @click.option("--api-key-env", metavar="NAME", help="The variable that holds the ingest key.")
@@ -149,12 +178,9 @@ def drain_command(
     logs.configure(log_settings)
     key = _key(api_key_env, api_key_file)
     try:
-        owner = report.owner(path)
-        drained = asyncio.run(_drain(path, owner, api_url, key, seconds))
-    except JournalDamaged as error:
-        raise _Trouble(f"{path} is damaged: {error}. {_AT_NEXT_START}") from error
-    except JournalError as error:
-        raise _Trouble(str(error)) from error
+        with _told(path, "it sends what is in it; or stop it first"):
+            owner = report.owner(path)
+            drained = asyncio.run(_drain(path, owner, api_url, key, seconds))
     except KeyboardInterrupt:
         raise click.ClickException(f"interrupted; {path} keeps what core does not have") from None
     click.echo(f"{drained.settled:,} settled, {drained.left:,} left in {path}.")
@@ -185,17 +211,26 @@ async def _drain(
 
 
 class _Progress:
-    """A bar on stderr, from the first number of pending numbers that is told down to none."""
+    """A line on stderr, and on a terminal a bar, from the first number that is told down to none."""
 
     def __init__(self, owner: tuple[str, str]) -> None:
         self._owner = owner
+        self._begun = False
         self._bar: ProgressBar[int] | None = None
 
     def tell(self, left: int) -> None:
-        if self._bar is None:
+        if not self._begun:
+            self._begun = True
             workspace, publisher = self._owner
-            click.echo(f"{left:,} numbers of {publisher} in {workspace} are pending.", err=True)
+            are = "is" if left == 1 else "are"
+            click.echo(
+                f"{counted(left, 'number')} of {publisher} in {workspace} {are} pending.", err=True
+            )
+            if not sys.stderr.isatty():
+                return
             self._bar = click.progressbar(length=left, label="settled", file=sys.stderr)
+        if self._bar is None:
+            return
         done = (self._bar.length or 0) - left
         self._bar.update(max(0, done - self._bar.pos))  # reports add to what is left
         self._bar.render_progress()
@@ -216,17 +251,18 @@ def _text(found: Report) -> str:
         f"{found.journal}: publisher {found.publisher} of workspace {found.workspace}",
         f"  file            {_size(found.file_bytes)}, format {found.format}",
         f"  records         {found.records:,}, {_size(found.data_bytes)} of data",
-        f"  never sent      {found.never_attempted:,} records",
+        f"  never sent      {counted(found.never_attempted, 'record')}",
         f"  numbers         up to {found.head:,}, attempted up to {found.attempted_through:,}",
-        f"  pending         {found.pending:,} numbers that core has not settled",
-        f"  dropped         {found.dropped:,} numbers that core has not heard of",
+        f"  pending         {counted(found.pending, 'number')} that core has not settled",
+        f"  dropped         {counted(found.dropped, 'number')} that core has not heard of",
     ]
     if found.oldest is not None and found.newest is not None:
         age = timedelta(seconds=round(found.oldest_age_seconds or 0))
-        lines.append(f"  received        {found.oldest} to {found.newest}; the oldest {age} ago")
+        span = f"{short(found.oldest)} to {short(found.newest)}"
+        lines.append(f"  received        {span}; the oldest {age} ago")
     for lane in found.lanes:
         size = _size(lane.data_bytes)
-        lines.append(f"  {lane.source}  {lane.type}: {lane.records:,} records, {size}")
+        lines.append(f"  {lane.source}  {lane.type}: {counted(lane.records, 'record')}, {size}")
     for each in found.epochs:
         state = "closed" if each.closed else "open"
         lines.append(f"  epoch {each.epoch}  {each.first:,} to {each.head:,}, {state}")
@@ -243,7 +279,9 @@ def _text(found: Report) -> str:
 def _ranges(ranges: tuple[tuple[int, int], ...]) -> str:
     shown = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in ranges]
     more = len(shown) - _MOST_RANGES
-    return ", ".join(shown[:_MOST_RANGES]) + (f", and {more:,} more ranges" if more > 0 else "")
+    return ", ".join(shown[:_MOST_RANGES]) + (
+        f", and {counted(more, 'more range')}" if more > 0 else ""
+    )
 
 
 def _size(count: float) -> str:

@@ -42,7 +42,9 @@ async def drain(
         path, workspace=workspace, publisher=publisher, limits=Limits(float("inf"))
     )
     begun = journal.pending
-    sender = Sender(Delivery(journal, transport), Envelopes(workspace, publisher))
+    sender = Sender(
+        Delivery(journal, transport, workspace=workspace), Envelopes(workspace, publisher)
+    )
     watching = asyncio.create_task(_watch(journal, progress))
     try:
         async with asyncio.timeout(seconds):

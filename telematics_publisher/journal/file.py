@@ -23,6 +23,11 @@ TABLES = frozenset({"records", "lanes", "epochs", "reports", "dropped", "identit
 _SINCE_VERSION_2 = frozenset({"dropped"})
 _PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL")
 
+_SQLITE = b"SQLite format 3\0"
+_HEAD = 100
+_STAMPED = slice(68, 72)
+"""Where a database's header has its application id: https://sqlite.org/fileformat2.html, 1.3."""
+
 _SMALLEST = 512  # bytes of a database's page, at the least; SQLite takes less for a new file
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -99,6 +104,15 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _translate(path, error) from error
+
+
+def is_journal(path: Path) -> bool:
+    """Tell by its name or its first bytes whether the file at `path` is, or was, a journal."""
+    if ".journal" in path.name:
+        return True
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return head.startswith(_SQLITE) and head[_STAMPED] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def is_full(error: sqlite3.Error) -> bool:

@@ -1,6 +1,6 @@
 """ViriCiti's live websocket: one datapoint a frame, and no message id."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_core import from_json, to_json
 
 from ingress_contracts.fields import Text
-from telematics_publisher.provider import OPAQUE, Frame, StreamEntry, subject_of
+from telematics_publisher.explanations import near
+from telematics_publisher.provider import OPAQUE, Doubt, Frame, StreamEntry, subject_of
+from telematics_publisher.words import counted
 
 URL = "wss://sdk.viriciti.com/api/v2/live"
 
@@ -16,11 +18,24 @@ _DOMAINS = ("vehicles", "chargestations", "incidents")
 """What can be subscribed to. Frames of these types carry the time of their datapoint."""
 
 
+KNOWN_LABELS = (
+    "gps",
+    "speed",
+    "odo",
+    "soc",
+    "power",
+    "current",
+    "voltage",
+    "analyses.estimated_range",
+)
+"""The labels that core has signals for. It keeps all others too, each as a signal of its own name."""
+
+
 class ViricitiOptions(BaseModel):
     """The keys of a `viriciti` stream.
 
-    ViriCiti names a vehicle by its vid. Labels are those of its API, such as `gps`, `speed`, `odo`,
-    `soc`, `power`, `current`, `voltage`; which of them a vehicle has, depends on the vehicle.
+    ViriCiti names a vehicle by its vid. Labels are those of its API; which of them a vehicle has,
+    depends on the vehicle.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,7 +43,9 @@ class ViricitiOptions(BaseModel):
     vehicles: dict[Text, Annotated[tuple[Text, ...], Field(min_length=1)]] = Field(
         min_length=1,
         description="What to subscribe to: a list of labels for each vehicle, by the provider's "
-        "vehicle id.",
+        "vehicle id; an id with a dot goes into quotes. Core knows "
+        f"{', '.join(f'`{label}`' for label in KNOWN_LABELS)}, and keeps any other label as the "
+        "signal `viriciti.LABEL`.",
     )
 
 
@@ -74,6 +91,22 @@ class ViricitiStream:
         echo = "type" not in message and any(domain in message for domain in _DOMAINS)
         return Frame(subject=None, timestamped=False, echo=echo)
 
+    def doubts(self) -> Sequence[Doubt]:
+        """Return a doubt for each label that core does not know, with the vehicles that have it."""
+        vehicles: dict[str, list[str]] = {}
+        for vehicle, labels in self._options.vehicles.items():
+            for label in labels:
+                if label not in KNOWN_LABELS:
+                    vehicles.setdefault(label, []).append(vehicle)
+        return [
+            Doubt(
+                f"`{label}` of {_some(ids)} is no label that core knows: it will be kept as signal "
+                f"`viriciti.{label}`.",
+                near(label, KNOWN_LABELS),
+            )
+            for label, ids in vehicles.items()
+        ]
+
     def missing(self, echo: bytes) -> str | None:
         """Compare the echo with the subscription; order, and what is there beyond it, do not count."""
         echoed: Any = from_json(echo).get("vehicles")
@@ -89,3 +122,10 @@ class ViricitiStream:
 def _without(wanted: tuple[str, ...], confirmed: object) -> list[str]:
     known = confirmed if isinstance(confirmed, list) else []
     return [label for label in wanted if label not in known]
+
+
+def _some(vehicles: list[str]) -> str:
+    first, *others = vehicles
+    if not others:
+        return first
+    return f"{first} and {counted(len(others), 'other')}"

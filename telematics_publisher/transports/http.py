@@ -42,7 +42,6 @@ class HttpTransport:
     """Posts to `{api_url}/v1/provider-ingest`, each attempt within `deadline` seconds in all."""
 
     name = "http"
-    routes = (Route(door="http"),)
 
     def __init__(
         self,
@@ -66,6 +65,10 @@ class HttpTransport:
             timeout=None,  # noqa: S113 — one deadline spans the whole attempt
             limits=httpx.Limits(max_connections=connections),
         )
+
+    async def routes(self) -> Sequence[Route]:
+        """Return the one route there is. See Transport.routes."""
+        return (Route(door="http"),)
 
     async def publish(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
         """Post `batch` and return what core refused of it. See Transport.publish."""
@@ -125,9 +128,9 @@ def _refusals(response: httpx.Response, batch: Sequence[Envelope]) -> list[Refus
 def _error(response: httpx.Response, now: datetime) -> TransportError:
     """Translate a status other than 200."""
     status = response.status_code
+    if status in _NOT_AUTHORISED:  # what to do about it is known better here, where the key is
+        return NotAuthorised(f"HTTP {status}: {_detail(response, advice=False)}")
     said = f"HTTP {status}: {_detail(response)}"
-    if status in _NOT_AUTHORISED:
-        return NotAuthorised(said)
     if status in _REFUSED_FOR_CONTENT:
         return BatchRefused(said, _REFUSED_FOR_CONTENT[status])
     if status in _PATIENCE or status >= _SERVER_ERROR:
@@ -155,12 +158,13 @@ def _problem(response: httpx.Response) -> dict[str, object]:
     return problem if isinstance(problem, dict) else {}
 
 
-def _detail(response: httpx.Response) -> str:
-    """Return what the answer says of itself and advises, harmless and short."""
+def _detail(response: httpx.Response, *, advice: bool = True) -> str:
+    """Return what the answer says of itself, with its advice or without, harmless and short."""
     problem = _problem(response)
     if problem.get("title") or problem.get("detail"):
         parts = [str(problem[key]) for key in ("title", "detail") if problem.get(key)]
-        text = " ".join([": ".join(parts), str(problem.get("remedy") or "")])
+        remedy = problem.get("remedy") if advice else None
+        text = " ".join([": ".join(parts), str(remedy or "")])
     else:
         text = response.text or response.reason_phrase
     return redact_text(" ".join(text.split()))[:_LONGEST_DETAIL]

@@ -38,14 +38,14 @@ async def test_returning_means_that_everything_is_over_there_unchanged_and_in_or
 ) -> None:
     sent = batch(b'{"a":1}', b"", bytes(range(256)), b"x" * MAX_DATA_BYTES)
     assert list(await peer.transport.publish(sent)) == []
-    assert list(peer.received) == sent
+    assert await peer.received(len(sent)) == sent
 
 
 async def test_batches_arrive_in_the_order_in_which_they_were_published(peer: "Peer") -> None:
     sent = batch(*(b"%d" % number for number in range(30)))
     for at in range(0, 30, 10):
         await peer.transport.publish(sent[at : at + 10])
-    assert list(peer.received) == sent
+    assert await peer.received(len(sent)) == sent
 
 
 async def test_records_refused_for_themselves_are_told_and_their_neighbours_proceed(
@@ -56,7 +56,7 @@ async def test_records_refused_for_themselves_are_told_and_their_neighbours_proc
     refusals = await peer.transport.publish(sent)
     assert [one.index for one in refusals] == [1, 3]
     assert all(one.reason for one in refusals)
-    assert [one.data for one in peer.received] == [b"a", b"c"]
+    assert [one.data for one in await peer.received(2)] == [b"a", b"c"]
 
 
 async def test_a_batch_refused_as_a_whole_raises_batch_refused(peer: "Peer") -> None:
@@ -92,7 +92,7 @@ async def test_an_answer_that_was_lost_is_no_success_and_sending_again_repeats_t
     with pytest.raises(Unreachable):
         await peer.transport.publish(batch(b"a"))
     await peer.transport.publish(batch(b"a"))
-    one, other = peer.received
+    one, other = await peer.received(2)
     assert one == other
 
 
@@ -102,8 +102,12 @@ async def test_a_peer_that_is_away_raises_unreachable(peer: "Peer") -> None:
         await peer.transport.publish(batch(b"a"))
 
 
-async def test_a_checkpoint_names_the_routes_of_the_transport(peer: "Peer") -> None:
-    checkpoint = Checkpoint(number=1, epochs=(), routes=tuple(peer.transport.routes))
+async def test_a_checkpoint_arrives_by_every_route_that_it_names(peer: "Peer") -> None:
+    routes = tuple(await peer.transport.routes())
+    checkpoint = Checkpoint(number=1, epochs=(), routes=routes)
     await peer.transport.publish([ENVELOPES.of_checkpoint(checkpoint, 0)])
-    (arrived,) = peer.received
-    assert Checkpoint.model_validate_json(arrived.data) == checkpoint
+    arrived = await peer.received(sum(route.partitions or 1 for route in routes))
+    assert {Checkpoint.model_validate_json(one.data) == checkpoint for one in arrived} == {True}
+    assert await peer.ways_taken() == {
+        f"{route.door}/{number}" for route in routes for number in range(route.partitions or 1)
+    }

@@ -29,7 +29,9 @@ class Straight:
     """A transport that hands envelopes to core's handler."""
 
     name = "straight"
-    routes = (Route(door="http"),)
+
+    async def routes(self) -> Sequence[Route]:
+        return (Route(door="http"),)
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self.handler = IngestHandler(pool)

@@ -151,9 +151,36 @@ def test_verify_finds_a_page_that_was_overwritten(path: Path) -> None:
 
 def test_verify_finds_that_a_file_is_no_journal(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"something else" * 1_000)
-    shown = run("verify", tmp_path / "x")
+    for name in ("inspect", "verify"):
+        shown = run(name, tmp_path / "x")
+        assert shown.exit_code == 2
+        assert "x is no journal. Name one, such as journals/acme.journal." in shown.output
+        assert "damaged" not in shown.output
+    (tmp_path / "x").rename(tmp_path / "x.journal")
+    shown = run("verify", tmp_path / "x.journal")
     assert shown.exit_code == 1
     assert "not a database" in shown.output
+
+
+def test_a_journal_is_known_by_its_content_too(path: Path) -> None:
+    path.rename(path.with_name("found"))
+    assert run("verify", path.with_name("found")).exit_code == 0
+
+
+def test_inspect_counts_in_words_and_tells_times_to_the_second(path: Path) -> None:
+    shown = run("inspect", path).output
+    assert "/viriciti/acme/buses  telematics.provider.message.v1: 15 records" in shown
+    assert " 1 records" not in shown
+    assert "2023-11-14 22:13:20Z to 2023-11-14 22:13:20Z; the oldest" in shown
+
+
+def test_drain_wants_to_know_where_core_is(path: Path) -> None:
+    shown = run("drain", path, "--api-key-env", "KEY", KEY="secret", INGRESS_API_URL="")
+    assert shown.exit_code == 2
+    assert "give --api-url, or set INGRESS_API_URL" in shown.output
+    shown = run("drain", path, "--api-key-env", "KEY", "--api-url", "core:80", KEY="secret")
+    assert shown.exit_code == 2
+    assert "must begin with http:// or https://" in shown.output
 
 
 @pytest.mark.parametrize("name", ["inspect", "verify", "drain"])
@@ -162,7 +189,9 @@ def test_a_journal_in_use_or_not_there_is_told_with_exit_code_2(path: Path, name
     store = opened(path)
     shown = run(name, path, *options, KEY="secret")
     assert shown.exit_code == 2
-    assert "is open in another process" in shown.output
+    assert "is open in another process. A publisher has it open: " in shown.output
+    if name == "inspect":
+        assert "its metrics publisher_journal_* tell the same. Or stop it first." in shown.output
     store.close()
     shown = run(name, path.with_name("gone.journal"), *options, KEY="secret")
     assert shown.exit_code == 2
@@ -209,7 +238,8 @@ async def drain(door: "Door", path: Path, *options: str) -> tuple[int, str, str]
 async def test_drain_sends_what_is_left_and_closes_the_epochs(door: "Door", path: Path) -> None:
     code, out, err = await drain(door, path)
     assert (code, out) == (0, f"19 settled, 0 left in {path}.\n")
-    assert "19 numbers of edge-1 in acme are pending." in err
+    assert "19 numbers of edge-1 in acme are pending.\n" in err
+    assert "settled" not in err  # a bar is for terminals
     assert {one.headers["authorization"] for one in door.requests} == {"Bearer ingest-secret-key"}
     data = [one for one in door.accepted if one.type == PROVIDER_MESSAGE]
     assert sorted(one.sequence or 0 for one in data) == [1, 2, 4, 6, 7, 8, 9, *range(13, 21)]

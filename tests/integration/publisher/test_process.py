@@ -182,6 +182,8 @@ async def test_two_streams_of_a_workspace_share_its_journal(
     async with run(second="acme") as publisher:
         await door.until(lambda door: len(of(door, PROVIDER_MESSAGE)) == 40)
         assert await publisher.end(signal.SIGTERM) == 0
+    assert '"publisher_drained"' in publisher.log
+    assert '"reason": null' not in publisher.log
     sources = {one.source for one in of(door, PROVIDER_MESSAGE)}
     assert sources == {"/viriciti/acme/buses", "/viriciti/acme/trams"}
     ids = [one.id for one in of(door, PROVIDER_MESSAGE)]
@@ -196,7 +198,10 @@ async def test_what_core_did_not_take_in_time_waits_for_the_next_start(
     async with run(PUBLISHER_GRACE_SECONDS="0.2") as publisher:
         await door.until(lambda door: any(len(one.envelopes) > 10 for one in door.requests))
         assert await publisher.end(signal.SIGTERM) == 0
-    assert '"publisher_drained"' in publisher.log
+    assert '"publisher_not_drained"' in publisher.log
+    assert publisher.log.count('"transport_away"') == 2  # one for each workspace
+    assert "frames wait in the journal" in publisher.log
+    assert '"send_retried"' not in publisher.log
     door.reply = doors.accept
     provider.behaviours = [sends([])]
     async with run() as publisher:

@@ -6,7 +6,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from ingress_contracts.control import Connection, ConnectionState
 from ingress_contracts.kinds import CONNECTION
@@ -15,6 +17,7 @@ from telematics_publisher.provider import StreamEntry
 from telematics_publisher.providers.viriciti import ViricitiStream
 from telematics_publisher.records import Record
 from telematics_publisher.stream import Manners, Stream
+from telematics_publisher.watchdog import Patience
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
@@ -235,3 +238,44 @@ async def test_a_full_intake_stops_the_reading_and_loses_nothing(
             seen.records += taken
     assert max(groups) <= most
     assert [one.data.decode() for one in seen.frames] == sent
+
+
+async def test_a_live_subscription_that_falls_silent_shows_and_is_told_once_a_silence(
+    provider: "ProviderServer", provider_servers: Any, manners: Manners, clock: "FakeClock"
+) -> None:
+    speak = asyncio.Event()
+
+    async def send_one_now_and_then(connection: "ServerConnection") -> None:
+        await connection.send(provider_servers.frame(1))
+        await speak.wait()
+        await connection.send(provider_servers.frame(2))
+        await connection.wait_closed()
+
+    def last_frame() -> float | None:
+        labels = {"provider": "viriciti", "stream": "buses"}
+        return REGISTRY.get_sample_value("publisher_stream_last_frame_timestamp_seconds", labels)
+
+    provider.behaviours = [send_one_now_and_then]
+    seldom = replace(manners, wall=lambda: 5_000_000, patience=Patience(ping_after=310.0))
+    with capture_logs() as logs:
+        async with reading(provider.url, seldom) as seen:
+            await seen.until(lambda seen: len(seen.frames) == 1)
+            assert last_frame() == 5.0
+            await clock.advance(310.0)  # a ping is due
+            speak.set()
+            await seen.until(lambda seen: len(seen.frames) == 2)
+            await clock.advance(20.0)  # its answer is
+            await clock.advance(290.0)  # another ping is
+            await clock.asleep()
+            assert len(provider.subscriptions) == 1  # nobody was cut off
+    told = [one for one in logs if one["event"] in {"stream_silent", "stream_speaks_again"}]
+    assert [one["event"] for one in told] == [
+        "stream_silent",
+        "stream_speaks_again",
+        "stream_silent",
+    ]
+    assert told[0]["log_level"] == "warning"
+    assert told[0]["seconds"] >= 300
+    assert "publisher check" in told[0]["remedy"]
+    assert all("reason" not in one or one["reason"] for one in logs)
+    assert last_frame() is None

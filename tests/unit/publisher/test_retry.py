@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telematics_publisher.backoff import Backoff
+from ingress_runtime.backoff import Backoff
 from telematics_publisher.errors import (
     BatchRefused,
     DeadlineExceeded,

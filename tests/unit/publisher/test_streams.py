@@ -54,19 +54,19 @@ def problems(path: Path, text: str) -> list[str]:
 
 def test_serves_several_workspaces_each_with_publisher_key_and_streams(path: Path) -> None:
     acme, beta = read(path, GOOD)
-    assert (acme.name, acme.publisher, acme.api_key.get_secret_value()) == (
+    assert (acme.name, acme.publisher, acme.key.get_secret_value()) == (
         "acme",
         "edge-1",
         "acme-secret",
     )
-    assert beta.api_key.get_secret_value() == "beta-secret"
+    assert beta.key.get_secret_value() == "beta-secret"
     ((entry, stream),) = acme.streams
     assert entry.source == "/viriciti/acme/buses"
     assert stream.url.endswith("apiKey=viriciti-secret")
 
 
 def test_shows_no_secret(path: Path) -> None:
-    shown = repr(read(path, GOOD))
+    shown = repr(read(path, GOOD)).replace(str(path.parent), "")
     assert "secret" not in shown.replace("SecretStr", "").lower()
 
 
@@ -104,7 +104,7 @@ def test_says_what_to_do_where_there_is_no_file(path: Path) -> None:
             'publisher = "edge 1"',
             (
                 "workspaces.acme.publisher = 'edge 1': must be: letters, digits, dot, underscore and "
-                "hyphen; at most 128. Correct it."
+                "hyphen, beginning with a letter or digit; at most 128. Correct it."
             ),
         ),
         (
@@ -116,8 +116,8 @@ def test_says_what_to_do_where_there_is_no_file(path: Path) -> None:
             "[workspaces.acme]",
             '[workspaces."a b"]',
             (
-                "workspaces.a b = 'a b': must be: letters, digits, dot, underscore and hyphen; "
-                "at most 128. Correct it."
+                "workspaces.a b = 'a b': must be: letters, digits, dot, underscore and hyphen, "
+                "beginning with a letter or digit; at most 128. Correct it."
             ),
         ),
         (
@@ -217,6 +217,24 @@ def test_says_what_to_do_where_there_is_no_file(path: Path) -> None:
             ),
         ),
         (
+            'arcc_004 = ["gps", "speed"]',
+            'arcc.004 = ["gps", "speed"]',
+            (
+                'streams[0] "buses".vehicles.arcc: must be a list in brackets. '
+                'An id with a dot goes into quotes: "arcc.004" = […].'
+            ),
+        ),
+        (
+            "[streams.vehicles]\narcc_005",
+            "[stream.vehicles]\narcc_005",
+            "stream: is no key of this table. Did you mean [streams.vehicles]?",
+        ),
+        (
+            "[workspaces.beta]",
+            "[workspace.beta]",
+            "workspace: is no key of this table. Did you mean [workspaces.beta]?",
+        ),
+        (
             "[streams.vehicles]\narcc_005",
             "[streams.vehicels]\narcc_005",
             "streams[1] \"buses\".vehicels: is no key of this table. Did you mean 'vehicles'?",
@@ -240,6 +258,13 @@ def test_a_list_of_streams_with_single_brackets_is_understood(path: Path) -> Non
     ]
 
 
+def test_a_list_of_streams_with_a_misspelt_name_is_understood(path: Path) -> None:
+    first, _, _ = GOOD.partition("[[streams]]")
+    assert problems(path, f'{first}[[stream]]\nname = "buses"\n') == [
+        "stream: is no key of this table. Did you mean [[streams]]?"
+    ]
+
+
 def test_an_empty_file_says_what_to_add(path: Path) -> None:
     assert problems(path, "") == [
         "workspaces: is missing. Add it: A table [workspaces.NAME] for each workspace to serve."
@@ -258,6 +283,17 @@ def test_what_is_not_toml_is_placed_by_line_and_column(path: Path, text: str, pl
     (problem,) = problems(path, text)
     assert problem.startswith("is not valid TOML: ")
     assert place in problem
+
+
+def test_what_is_not_toml_is_shown_unless_it_may_hold_a_secret(path: Path) -> None:
+    (problem,) = problems(path, "[workspaces.acme]\n  publisher = edge-1\n")
+    assert problem.endswith(
+        "(at line 2, column 15): publisher = edge-1. Correct it there: https://toml.io shows how."
+    )
+    (problem,) = problems(path, "[workspaces.acme]\napi_key = hunter2\n")
+    assert "hunter2" not in problem
+    (problem,) = problems(path, 'publisher = "edge-1')
+    assert problem.startswith("is not valid TOML: ")
 
 
 def test_a_file_that_is_not_utf_8_says_so(path: Path) -> None:

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from telematics_publisher.provider import OPAQUE, Frame, StreamEntry, installed
-from telematics_publisher.providers.viriciti import ViricitiStream
+from core_ingest.signals.labels import LABELS, uncatalogued
+from telematics_publisher.provider import OPAQUE, Doubt, Frame, StreamEntry, installed
+from telematics_publisher.providers.viriciti import KNOWN_LABELS, ViricitiStream
 
 
 def stream(**options: object) -> ViricitiStream:
@@ -92,3 +93,30 @@ def test_compares_the_echo_with_what_was_asked(echo: object, missing: str | None
 def test_refuses_options_that_ask_for_nothing(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         stream(**options)
+
+
+def test_the_known_labels_are_those_of_cores_catalogue() -> None:
+    assert set(KNOWN_LABELS) == set(LABELS["viriciti"])
+    assert len(KNOWN_LABELS) == len(LABELS["viriciti"])
+
+
+def test_labels_that_core_does_not_know_are_doubtful() -> None:
+    vehicles = {
+        "bus-0001": ["soc", "doors"],
+        "bus-0002": ["doors"],
+        "bus-0003": ["curent", "doors"],
+    }
+    assert uncatalogued("viriciti", "curent") == "viriciti.curent"
+    assert stream(vehicles=vehicles).doubts() == [
+        Doubt(
+            "`doors` of bus-0001 and 2 others is no label that core knows: it will be kept as "
+            "signal `viriciti.doors`.",
+            None,
+        ),
+        Doubt(
+            "`curent` of bus-0003 is no label that core knows: it will be kept as signal "
+            "`viriciti.curent`.",
+            "current",
+        ),
+    ]
+    assert stream(vehicles={"bus": list(KNOWN_LABELS)}).doubts() == []
