@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -41,7 +42,8 @@ def _extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise click.UsageError(
-            f"this needs {error.name}: pip install 'telematics-ingress[testbed]'"
+            f"this needs {error.name}: pip install 'telematics-ingress[testbed]', "
+            "or in a checkout '.[testbed]'"
         ) from error
 
 
@@ -156,9 +158,10 @@ def simulator(  # noqa: PLR0913, PLR0917 — a command has as many parameters as
 ) -> None:
     """Act as ViriCiti's live websocket, on 127.0.0.1, with a recording.
 
-    A client that reconnects goes on where its key stood; with &resend=all or &resend=N in its URL
-    it gets everything, or the last N frames, again. GET /status tells how far each key is, and how
-    often each habit was given in to.
+    A client that reconnects goes on where its key stood; a second one beside it begins there too,
+    and takes nothing away. With &resend=all or &resend=N in its URL a client gets everything, or
+    the last N frames, again. GET /status tells how far each key is, and how often each habit was
+    given in to.
     """
     with _extra():
         from ingress_testbed.simulator.command import run  # noqa: PLC0415 — see the module's docstring
@@ -173,15 +176,17 @@ def simulator(  # noqa: PLR0913, PLR0917 — a command has as many parameters as
 Examples:
   ingress demo
   ingress demo --vehicles 200 --seconds 30
+  ingress demo --transport kafka
   ingress demo --replay day.jsonl.gz --speed max --subscribers 2 --json
 """
 )
 @click.option(
     "--transport",
-    type=click.Choice(["http"]),
+    type=click.Choice(["http", "kafka"]),
     default="http",
     show_default=True,
-    help="How the publishers send to core.",
+    help="How the publishers send to core. For kafka a broker is started as well: Apache Kafka "
+    "where it is installed or was fetched, else one in memory (INGRESS_TESTBED_KAFKA chooses).",
 )
 @click.option(
     "--vehicles",
@@ -226,7 +231,7 @@ Examples:
     help="Write a picture of the live view and the report.",
 )
 def demo(  # noqa: PLR0913, PLR0917 — a command has as many parameters as options
-    transport: str,  # noqa: ARG001 — there is one so far
+    transport: Literal["http", "kafka"],
     vehicles: int | None,
     seconds: float | None,
     replay: Path | None,
@@ -239,7 +244,7 @@ def demo(  # noqa: PLR0913, PLR0917 — a command has as many parameters as opti
     """Run the whole system on this machine and watch a fleet go through it.
 
     Starts Postgres, a simulated provider, core and a publisher as processes of their own, on free
-    ports and in a temporary directory. Ends with exit code 0 only if every message is accounted for
+    ports and in a temporary directory; over Kafka a broker and a consumer too. Ends with exit code 0 only if every message is accounted for
     and core serves exactly what the input leads to. On a terminal it stays up after that, until
     Ctrl-C, unless --seconds or --json is given.
     """
@@ -254,6 +259,7 @@ def demo(  # noqa: PLR0913, PLR0917 — a command has as many parameters as opti
     except RecordingError as error:
         raise click.BadParameter(error.message, param_hint="--replay") from error
     options = session.Options(
+        transport=transport,
         source=source,
         seconds=seconds,
         subscribers=subscribers,

@@ -3,8 +3,8 @@
     python -m ingress_testbed.documents           write them
     python -m ingress_testbed.documents --check   fail where a committed one differs
 
-JSON Schemas of the contract, the OpenAPI document of core's API, the table of all settings, and the
-guide to streams.toml.
+JSON Schemas of the contract, the OpenAPI document of core's API, the AsyncAPI document of its topic,
+the table of all settings, and the guide to streams.toml.
 """
 
 import importlib
@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import click
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from core_api import app
+from core_consumer import asyncapi
 from ingress_contracts import schema
 from ingress_runtime.settings import SHARED_PREFIX, SHARED_VARIABLES, Settings, Variable, variables
 from ingress_testbed.streams_document import streams_guide
@@ -83,6 +84,7 @@ def documents(root: Path = ROOT) -> Iterator[Document]:
         yield Document(root / "ingress_contracts" / "schemas" / name, schema.render(made))
     described = json.dumps(app.openapi(), indent=2, ensure_ascii=False)
     yield Document(root / "core_api" / "openapi.json", described + "\n")
+    yield Document(root / "core_consumer" / "asyncapi.json", asyncapi.render())
     yield Document(root / "docs" / "settings.md", settings_table(settings_classes()))
     yield Document(root / "docs" / "streams.md", streams_guide())
 
@@ -184,6 +186,8 @@ def _kind(annotation: Any) -> str:
     if isinstance(annotation, type) and get_origin(annotation) is None:
         names = {"str": "text", "int": "whole number", "float": "number", "bool": "`true`/`false`"}
         return names.get(annotation.__name__, annotation.__name__.lower())
+    if get_origin(annotation) is Annotated:  # beside None; alone, pydantic has taken it apart
+        return _kind(get_args(annotation)[0])
     kinds = [
         f"`{argument}`" if isinstance(argument, str) else _kind(argument)
         for argument in get_args(annotation)

@@ -1,8 +1,11 @@
 """What the demo says beside its view: how to look by oneself, one frame's way, the report. Pure."""
 
+import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -25,6 +28,9 @@ def places(installation: Installation) -> Iterator[tuple[str, str]]:
     """Yield what runs where."""
     yield "provider", f"{installation.provider_url} (simulated)"
     yield "publisher", ", ".join(installation.metrics)
+    if (queue := installation.queue) is not None:
+        where = f"{queue.cluster.description} at {queue.cluster.bootstrap}"
+        yield "kafka", f"{where}, topic {queue.topic}"
     yield "core", installation.api_url
 
 
@@ -41,7 +47,17 @@ def curl_lines(core: CoreClient, vehicle: dict[str, Any]) -> Iterator[str]:
         f"/vehicles/{id_}/history?signal={signal['signal']}&{span}&limit=5",
         "/accounting",
     ):
-        yield f"  curl -s -H 'x-api-key: {core.key}' '{core.base}{path}'"
+        yield f"  curl -s -H 'Authorization: Bearer {core.key}' '{core.base}{path}'"
+
+
+def queue_lines(installation: Installation) -> Iterator[str]:
+    """Yield commands that look at the topic and at who reads it, where there is one."""
+    if installation.queue is None:
+        return
+    variables = " ".join(f"{name}={value}" for name, value in installation.queue.variables.items())
+    ingress = shlex.quote(str(Path(sys.executable).with_name("ingress")))
+    yield f"  {variables} {ingress} topics check"
+    yield f"  curl -s {installation.consumer_metrics} | grep core_consumer_"
 
 
 def journey_table(journey: Journey, *, timely: bool) -> RenderableType:
@@ -57,7 +73,10 @@ def journey_table(journey: Journey, *, timely: bool) -> RenderableType:
         f"{settled.publisher}, sequence {settled.sequence:,}\nepoch {settled.epoch}\nid {journey.id}",
         f"+{lag(journey.provider_to_edge)}" if timely else "replayed",
     )
-    table.add_row("core", Text("accepted", style="green"), f"+{lag(journey.edge_to_core)}")
+    if (place := journey.place) is not None:
+        where = f"partition {place.partition}, offset {place.offset:,}"
+        table.add_row("Kafka", where, f"+{lag(journey.edge_to_queue)}")
+    table.add_row("core", Text("accepted", style="green"), f"+{lag(journey.to_core)}")
     table.add_row(
         "Postgres",
         f"{journey.vehicle} {journey.signal}\n= {journey.value}, quality {row['quality']}\n"

@@ -4,25 +4,26 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 
 from core_api.key_store import KeyStore
 from core_api.keys import Role
-from core_ingest.errors import translated
-from core_ingest.store import database
-from core_ingest.store.migrate import migrate
+from ingress_testbed.demo.database import migrated_pool, own_database
 from ingress_testbed.demo.processes import Process, Processes, environment, ingress
+from ingress_testbed.demo.queue import Queue, queued
+from ingress_testbed.servers.kafka import KafkaCluster
 from ingress_testbed.simulator.protocol import LIVE_PATH
 
 WORKSPACE = "demo"
 _CHECKPOINT_SECONDS = 1
 _GRACE_SECONDS = 5
+_SESSION_SECONDS = 4  # the embedded broker lets a group begin after half of it
 _MEASURING_SECONDS = 120  # the simulator first reads its recording to the end
 
 
@@ -41,6 +42,9 @@ class Feed:
 class Installation:
     """What runs, and where it can be reached. `metrics` are URLs by publisher id.
 
+    `queue` is the topic between publishers and core, and `consumer_metrics` the URL of who reads
+    it; there are none over HTTP.
+
     `running` are the processes by name; a publisher's name is its id. `provider_keys` are the names
     under which the simulator knows the publishers, by publisher id.
     """
@@ -53,21 +57,32 @@ class Installation:
     provider_keys: Mapping[str, str]
     read_key: str
     metrics: Mapping[str, str]
+    queue: Queue | None = None
+    consumer_metrics: str | None = None
 
 
 @asynccontextmanager
 async def installed(
-    directory: Path, postgres_url: str, feed: Feed, publishers: Sequence[str]
+    directory: Path,
+    postgres_url: str,
+    feed: Feed,
+    publishers: Sequence[str],
+    cluster: KafkaCluster | None = None,
 ) -> AsyncIterator[Installation]:
     """Start simulator, core and `publishers` on a fresh database; stop them, the last one first.
 
-    Raises ProcessEnded where one does not come up.
+    Publishers send through a fresh topic of `cluster`, if there is one. Raises ProcessEnded where a
+    process does not come up.
     """
     async with (
         own_database(postgres_url) as url,
         migrated_pool(url) as pool,
+        AsyncExitStack() as topic,
         Processes(directory) as processes,
     ):
+        queue = (
+            None if cluster is None else await topic.enter_async_context(queued(processes, cluster))
+        )
         keys = KeyStore(pool)
         read_key = (await keys.create(Role.READ, WORKSPACE, None)).text
         edges = [
@@ -80,13 +95,16 @@ async def installed(
             for name in publishers
         ]
         provider_keys = [edge.provider_key for edge in edges]
-        (core, api_url), (provider, provider_url) = await asyncio.gather(
-            _core(processes, directory, url), _provider(processes, feed, provider_keys)
+        (core, api_url), (provider, provider_url), consumers = await asyncio.gather(
+            _core(processes, directory, url),
+            _provider(processes, feed, provider_keys),
+            _consumers(processes, url, queue),
         )
+        way = way_to_core(api_url, queue)
         started = await asyncio.gather(
-            *(_publisher(processes, edge, feed, api_url, provider_url) for edge in edges)
+            *(_publisher(processes, edge, feed, way, provider_url) for edge in edges)
         )
-        running = (core, provider, *(process for process, _ in started))
+        running = (core, *(one for one, _ in consumers), provider, *(one for one, _ in started))
         yield Installation(
             processes=processes,
             running={process.name: process for process in running},
@@ -96,6 +114,8 @@ async def installed(
             provider_keys={name: f"key-{number}" for number, name in enumerate(publishers, 1)},
             read_key=read_key,
             metrics={process.name: url for process, url in started},
+            queue=queue,
+            consumer_metrics=next((url for _, url in consumers), None),
         )
 
 
@@ -109,37 +129,6 @@ class Edge:
     provider_key: str
 
 
-@asynccontextmanager
-async def migrated_pool(url: str) -> AsyncIterator[asyncpg.Pool]:
-    """Migrate the database and give a small pool of connections to it."""
-    await migrate(url)
-    pool = await database.connect(url, min_size=1, max_size=2)
-    try:
-        yield pool
-    finally:
-        await pool.close()
-
-
-@asynccontextmanager
-async def own_database(server_url: str) -> AsyncIterator[str]:
-    """Give a database of our own on the server, whosever it is, and drop it at the end."""
-    name = f"ingress_demo_{secrets.token_hex(4)}"
-    await _execute(server_url, f"CREATE DATABASE {name}")
-    try:
-        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-    finally:
-        await _execute(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-
-async def _execute(url: str, statement: str) -> None:
-    with translated():
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-
 async def _core(processes: Processes, directory: Path, url: str) -> tuple[Process, str]:
     port_file = directory / "api.port"
     process = await processes.start(
@@ -149,6 +138,37 @@ async def _core(processes: Processes, directory: Path, url: str) -> tuple[Proces
     )
     port = await processes.ready(process, lambda: _read_port(port_file))
     return process, f"http://127.0.0.1:{port}"
+
+
+async def _consumers(
+    processes: Processes, url: str, queue: Queue | None
+) -> list[tuple[Process, str]]:
+    """Start who reads the queue, if there is one, and return where its metrics are."""
+    if queue is None:
+        return []
+    process = await processes.start(
+        "consumer",
+        ingress("consumer"),
+        environment(
+            **queue.variables,
+            INGRESS_DATABASE_URL=url,
+            INGRESS_LOG_FORMAT="json",
+            CORE_CONSUMER_GRACE_SECONDS=str(_GRACE_SECONDS),
+            CORE_CONSUMER_GROUP=queue.topic,
+            CORE_CONSUMER_METRICS_PORT="0",
+            CORE_CONSUMER_SESSION_SECONDS=str(_SESSION_SECONDS),
+            CORE_CONSUMER_WATCH_SECONDS="1",
+        ),
+    )
+    await processes.ready(process, lambda: _said(process, '{"', '"consumer_started"'))
+    return [(process, await _metrics_url(processes, process))]
+
+
+def way_to_core(api_url: str, queue: Queue | None) -> dict[str, str]:
+    """Return the settings that say how a publisher reaches core."""
+    if queue is None:
+        return {"INGRESS_TRANSPORT": "http", "INGRESS_API_URL": api_url}
+    return {"INGRESS_TRANSPORT": "kafka", **queue.variables}
 
 
 async def _provider(processes: Processes, feed: Feed, keys: Sequence[str]) -> tuple[Process, str]:
@@ -168,7 +188,7 @@ async def _provider(processes: Processes, feed: Feed, keys: Sequence[str]) -> tu
 
 
 async def _publisher(
-    processes: Processes, edge: Edge, feed: Feed, api_url: str, provider_url: str
+    processes: Processes, edge: Edge, feed: Feed, way: Mapping[str, str], provider_url: str
 ) -> tuple[Process, str]:
     """Start a publisher, and return where its metrics are."""
     edge.directory.mkdir()
@@ -179,9 +199,8 @@ async def _publisher(
         edge.name,
         ingress("publisher", "run", "--streams", str(streams)),
         environment(
-            INGRESS_API_URL=api_url,
+            **way,
             INGRESS_LOG_FORMAT="json",
-            INGRESS_TRANSPORT="http",
             PUBLISHER_CHECKPOINT_SECONDS=str(_CHECKPOINT_SECONDS),
             PUBLISHER_GRACE_SECONDS=str(_GRACE_SECONDS),
             PUBLISHER_JOURNAL_DIR=str(edge.directory),
@@ -191,8 +210,7 @@ async def _publisher(
         ),
         grace_seconds=_GRACE_SECONDS * 2,
     )
-    event = await processes.ready(process, lambda: _said(process, '{"', '"metrics_served"'))
-    return process, f"http://127.0.0.1:{json.loads(event)['port']}/metrics"
+    return process, await _metrics_url(processes, process)
 
 
 def streams_toml(publisher: str, url: str, labels: Mapping[str, tuple[str, ...]]) -> str:
@@ -218,6 +236,11 @@ credential = {{ env = "PROVIDER_KEY" }}
 def _quoted(text: object) -> str:
     """Return a string, or a list of them, as TOML: JSON's are (toml.io/en/v1.0.0#string)."""
     return json.dumps(text, ensure_ascii=False)
+
+
+async def _metrics_url(processes: Processes, process: Process) -> str:
+    event = await processes.ready(process, lambda: _said(process, '{"', '"metrics_served"'))
+    return f"http://127.0.0.1:{json.loads(event)['port']}/metrics"
 
 
 async def _read_port(path: Path) -> int | None:

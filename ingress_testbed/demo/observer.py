@@ -72,17 +72,21 @@ class Observer:
         provider = await self.provider()
         reports = _reports(accounting)
         outcomes = {name: int(accounting[name]) for name in OUTCOMES}
+        streams = tuple(
+            _stream(name, found, provider, reports.get(name)) for name, found in metrics
+        )
+        settled = sum(outcomes.values())
+        waiting = sum(one.acknowledged for one in streams) - settled - accounting["control"]
         return Sample(
             at=at,
             expected=expected,
-            streams=tuple(
-                _stream(name, found, provider, reports.get(name)) for name, found in metrics
-            ),
-            settled=sum(outcomes.values()),
+            streams=streams,
+            settled=settled,
             outcomes=outcomes,
             in_flight=accounting["in_flight"],
             unaccounted=accounting["unaccounted"],
             lag_seconds=await self._installation.pool.fetchval(_SQL["age"], self._workspace),
+            waiting=None if self._installation.queue is None else max(waiting, 0),
         )
 
     async def facts_stored(self) -> int:

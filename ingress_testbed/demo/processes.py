@@ -115,6 +115,14 @@ class Processes:
         self._running.append(process)
         return process
 
+    async def run(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Run `command` to its end. Raises ProcessEnded, with what it said, if it fails."""
+        process = await self.start(name, command, environment)
+        code = await asyncio.shield(process.end)
+        self._running.remove(process)
+        if code != 0:
+            raise process.ended(f"failed with exit code {code}")
+
     async def ready(
         self, process: Process, probe: Callable[[], Awaitable[T | None]], *, seconds: float = 30.0
     ) -> T:

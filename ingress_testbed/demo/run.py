@@ -21,6 +21,7 @@ from ingress_testbed.demo.samples import Sample, Samples
 from ingress_testbed.demo.screen import Screen
 from ingress_testbed.demo.survey import Survey, survey
 from ingress_testbed.recordings import Frame, Recording, RecordingError
+from ingress_testbed.servers.kafka import KafkaCluster
 from ingress_testbed.simulator.protocol import message
 from ingress_testbed.truth import Truth, truth_of
 
@@ -56,16 +57,23 @@ class Verdict:
 
 @asynccontextmanager
 async def running(
-    plan: Plan, directory: Path, postgres_url: str, screen: Screen
+    plan: Plan,
+    directory: Path,
+    postgres_url: str,
+    screen: Screen,
+    cluster: KafkaCluster | None = None,
 ) -> AsyncIterator["Run"]:
-    """Start everything for `plan`, and stop it at the end. Raises ProcessEnded, RecordingError."""
+    """Start everything for `plan`, and stop it at the end. Raises ProcessEnded, RecordingError.
+
+    The way to core is HTTP, or a topic of `cluster`.
+    """
     found = await asyncio.to_thread(survey, plan.recording)
     if not found.frames:
         raise RecordingError(f"{plan.recording.path} holds no frames: there is nothing to replay")
     screen.say(f"recording    {found.frames:,} frames of {len(found.labels):,} vehicles")
     feed = Feed(plan.recording.path, plan.speed, plan.rebase, plan.seconds, found.labels)
     async with (
-        installed(directory, postgres_url, feed, plan.publishers) as installation,
+        installed(directory, postgres_url, feed, plan.publishers, cluster) as installation,
         CoreClient(installation.api_url, WORKSPACE, installation.read_key) as core,
         Observer(installation, core, WORKSPACE) as observer,
     ):
@@ -107,14 +115,14 @@ class Run:
         """What must live as long as this is used."""
         return self._installation.processes
 
-    async def to_the_end(self, postgres_pid: int | None) -> Verdict:
+    async def to_the_end(self, servers: Mapping[str, int]) -> Verdict:
         """Watch until all has arrived or nothing moves any more, then compare and report.
 
-        `postgres_pid` is the server's, where it is ours. Raises HopSilent.
+        `servers` are process ids of servers that are ours, by name: their memory is watched like
+        our processes'. Raises HopSilent.
         """
-        roots = {name: process.pid for name, process in self._installation.running.items()}
-        if postgres_pid is not None:
-            roots["postgres"] = postgres_pid
+        processes = {name: process.pid for name, process in self._installation.running.items()}
+        roots = processes | dict(servers)
         with self._screen:
             seconds = await self._watch(roots)
         self._say_how_it_went()
@@ -170,8 +178,13 @@ class Run:
         """Put the journey of the frame together that core has just settled."""
         frame = await asyncio.to_thread(_frame, await self._frames(), settled.frame)
         if frame is not None:
-            pool = self._installation.pool
-            self._journey = await journey_of(pool, self._core, settled, message(frame))
+            self._journey = await journey_of(
+                self._installation.pool,
+                self._core,
+                settled,
+                message(frame),
+                self._installation.queue,
+            )
 
     async def _guide(self, sample: Sample) -> None:
         """Once there is something to see, say how to see it.
@@ -184,6 +197,8 @@ class Run:
             if vehicle["signals"]:
                 self._guided = True
                 for line in guide.curl_lines(self._core, vehicle):
+                    self._screen.say(line)
+                for line in guide.queue_lines(self._installation):
                     self._screen.say(line)
                 return
 

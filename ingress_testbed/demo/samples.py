@@ -29,7 +29,8 @@ class Sample:
     """All hops at `at`, in seconds since the replay's start. Counts are of data messages.
 
     `expected` is what the simulator will have sent in the end, to all subscribers. `lag_seconds` is
-    the age of the newest stored reading, by its arrival at the edge.
+    the age of the newest stored reading, by its arrival at the edge. `waiting` are records that a
+    queue holds and core has not stored yet, None where there is no queue.
     """
 
     at: float
@@ -40,6 +41,7 @@ class Sample:
     in_flight: int
     unaccounted: int
     lag_seconds: float | None
+    waiting: int | None = None
 
     @property
     def finished(self) -> bool:
@@ -63,7 +65,7 @@ class Sample:
 
     @property
     def acknowledged(self) -> int:
-        """Records that core acknowledged to publishers, control messages included."""
+        """Records that core, or the queue, acknowledged to publishers, control messages included."""
         return sum(stream.acknowledged for stream in self.streams)
 
     @property
@@ -83,6 +85,7 @@ class Rates:
 
     sent: float = 0.0
     journalled: float = 0.0
+    acknowledged: float = 0.0
     settled: float = 0.0
 
 
@@ -122,5 +125,6 @@ def _between(old: Sample, new: Sample) -> Rates:
     return Rates(
         sent=(new.sent - old.sent) / seconds,
         journalled=(new.journalled - old.journalled) / seconds,
+        acknowledged=(new.acknowledged - old.acknowledged) / seconds,
         settled=(new.settled - old.settled) / seconds,
     )

@@ -4,10 +4,11 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -20,6 +21,8 @@ from ingress_testbed.demo.screen import Screen
 from ingress_testbed.fleet import FleetPlan
 from ingress_testbed.fleet_file import record_fleet
 from ingress_testbed.recordings import open_recording
+from ingress_testbed.servers.errors import NoServerError
+from ingress_testbed.servers.kafka import KafkaCluster, running_kafka
 from ingress_testbed.servers.postgres import OwnPostgres, PostgresServer, running_postgres
 
 INTERRUPTED = 130
@@ -46,6 +49,7 @@ class Source:
 class Options:
     """What was typed."""
 
+    transport: Literal["http", "kafka"]
     source: Source
     seconds: float | None
     subscribers: int
@@ -80,16 +84,52 @@ def run(options: Options) -> int:
         with (
             _sigterm_interrupts(),
             tempfile.TemporaryDirectory(prefix="ingress-demo-") as name,
+            _cluster(options, Path(name)) as cluster,
             running_postgres(Path(name)) as server,
         ):
             click.echo(f"database     {server.description}", err=options.as_json)
-            session = _Session(_plan(options, Path(name)), options, Path(name), server)
+            servers = _Servers(server, cluster)
+            session = _Session(_plan(options, Path(name)), options, Path(name), servers)
             return asyncio.run(session.run())
     except IngestError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         click.echo("interrupted; everything was stopped", err=True)
         return INTERRUPTED
+
+
+@contextmanager
+def _cluster(options: Options, directory: Path) -> Iterator[KafkaCluster | None]:
+    """Give a Kafka where the transport asks for one. Raises NoServerError, naming all ways."""
+    if options.transport == "http":
+        yield None
+        return
+    with ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(running_kafka(directory))
+        except NoServerError as error:
+            raise NoServerError(
+                f"{error.message}\nOr leave --transport kafka away: over HTTP none is needed."
+            ) from error
+        yield cluster
+
+
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    """What the system stands on."""
+
+    postgres: PostgresServer
+    kafka: KafkaCluster | None
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process ids of those that are ours, by name."""
+        found = {}
+        if isinstance(self.postgres, OwnPostgres):
+            found["postgres"] = self.postgres.pid
+        if self.kafka is not None and self.kafka.brokers:
+            found["kafka"] = self.kafka.brokers[0].pid
+        return found
 
 
 def _plan(options: Options, directory: Path) -> Plan:
@@ -107,13 +147,11 @@ def _plan(options: Options, directory: Path) -> Plan:
 class _Session:
     """A run between two signals: the one that may cut it short, and the one that ends its stay."""
 
-    def __init__(
-        self, plan: Plan, options: Options, directory: Path, server: PostgresServer
-    ) -> None:
+    def __init__(self, plan: Plan, options: Options, directory: Path, servers: _Servers) -> None:
         self._plan = plan
         self._options = options
         self._directory = directory
-        self._server = server
+        self._servers = servers
         self._screen = Screen(to_stderr=options.as_json)
         self._code: int | None = None
 
@@ -133,11 +171,11 @@ class _Session:
         return 1 if self._code is None else self._code
 
     async def _work(self, stop: shutdown.Shutdown) -> None:
-        server = self._server
-        screen = self._screen
-        async with running(self._plan, self._directory, server.url, screen) as run:
-            pid = server.pid if isinstance(server, OwnPostgres) else None
-            verdict = await run.processes.guard(run.to_the_end(pid))
+        screen, servers = self._screen, self._servers
+        async with running(
+            self._plan, self._directory, servers.postgres.url, screen, servers.kafka
+        ) as run:
+            verdict = await run.processes.guard(run.to_the_end(servers.pids))
             self._code = self._report(verdict)
             if self._stays:
                 screen.say("\nEverything is still up. Ctrl-C ends it.")

@@ -57,6 +57,7 @@ def line(samples: Samples, phase: str) -> str:
     return (
         f"{clock(sample.at)}  {phase}: {sample.settled:,} of {sample.expected:,} settled, "
         f"{samples.rates().settled:,.0f}/s, journal {sample.pending:,}, "
+        f"{'' if sample.waiting is None else f'topic {sample.waiting:,}, '}"
         f"lag {lag(sample.lag_seconds)}, unaccounted {sample.unaccounted:,}"
     )
 
@@ -117,11 +118,14 @@ def _hops(sample: Sample, rates: Rates) -> RenderableType:
     table = _grid(_NAME_WIDTH, -_COUNT_WIDTH, -_COUNT_WIDTH, _NOTE_WIDTH)
     table.add_row(*_titles("hop", "frames", "a second", ""))
     journal = f"{sample.pending:,} in the journal, {size(sample.journal_bytes)}"
-    rows = (
+    rows = [
         ("provider    sent", sample.sent, rates.sent, ""),
         ("publisher   journalled", sample.journalled, rates.journalled, journal),
         ("core        settled", sample.settled, rates.settled, f"lag {lag(sample.lag_seconds)}"),
-    )
+    ]
+    if sample.waiting is not None:
+        ahead = f"{sample.waiting:,} not yet in core"
+        rows.insert(2, ("Kafka       written", sample.acknowledged, rates.acknowledged, ahead))
     for name, count, rate, note in rows:
         table.add_row(name, Text(f"{count:,}", style="bold"), f"{rate:,.0f}", note)
     return table

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from ingress_testbed.demo.processes import Process
 from ingress_testbed.faults.deaths import AtPoint, Death
-from ingress_testbed.faults.plant import API, PUBLISHER, Design, Plant, planted
+from ingress_testbed.faults.design import API, CONSUMER, PUBLISHER, Design
+from ingress_testbed.faults.plant import Plant, planted
 from ingress_testbed.faults.verdict import Ending, ending_of
+from ingress_testbed.servers.kafka import KafkaCluster
 
 _DEATH_SECONDS = 120.0
 _QUIET_SECONDS = 120.0
@@ -16,20 +18,29 @@ _EVENTS = 2  # connected, subscribed
 KILLED = 128 + 9
 """Exit code after SIGKILL, as shells and our guardians have it."""
 
-_SMALL_BATCHES = {"PUBLISHER_BATCH_RECORDS": "50"}  # many commits, so that deaths find some
+_SMALL_BATCHES = {  # many commits, so that deaths find some
+    CONSUMER: {"CORE_CONSUMER_BATCH_RECORDS": "50"},
+    PUBLISHER: {"PUBLISHER_BATCH_RECORDS": "50"},
+}
 
 
 async def crash(
-    design: Design, deaths: Mapping[str, Sequence[Death]], directory: Path, postgres_url: str
+    design: Design,
+    deaths: Mapping[str, Sequence[Death]],
+    directory: Path,
+    postgres_url: str,
+    cluster: KafkaCluster | None = None,
 ) -> Ending:
-    """Replay with all `deaths`, let both processes finish in a last life, and take stock.
+    """Replay with all `deaths`, let the dying finish in a last life, and take stock.
 
-    Core and publisher die and begin anew independently of each other. Raises ProcessEnded where one
-    does not die as it should, or does not finish.
+    They die and begin anew independently of each other; an API without deaths lives throughout.
+    Raises ProcessEnded where one does not die as it should, or does not finish.
     """
-    async with planted(design, directory, postgres_url) as plant:
+    async with planted(design, directory, postgres_url, cluster=cluster) as plant:
+        if API not in deaths:
+            await plant.start(API)
         async with asyncio.TaskGroup() as both:
-            for name in (API, PUBLISHER):
+            for name in deaths:
                 both.create_task(_die_again_and_again(plant, name, deaths[name]))
         await settled(plant, plant.frames)
         return await ending_of(plant)
@@ -37,7 +48,7 @@ async def crash(
 
 async def _die_again_and_again(plant: Plant, name: str, deaths: Sequence[Death]) -> None:
     """Live and die as often as there are deaths; then begin the last life."""
-    extra = _SMALL_BATCHES if name == PUBLISHER else {}
+    extra = _SMALL_BATCHES.get(name, {})
     for death in deaths:
         if isinstance(death, AtPoint):
             fault = {

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ingress_testbed.demo.memory import PeakMemory
 from ingress_testbed.faults.crashes import settled
-from ingress_testbed.faults.plant import API, PUBLISHER, Design, Plant, planted
+from ingress_testbed.faults.design import API, PUBLISHER, Design
+from ingress_testbed.faults.plant import Plant, planted
 from ingress_testbed.recordings import RecordingError
 from ingress_testbed.servers.postgres import OwnPostgres
 

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import secrets
+import signal
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -16,61 +17,46 @@ import psutil
 
 from core_api.key_store import KeyStore
 from core_api.keys import Role
+from ingress_testbed.demo.database import migrated_pool, own_database
 from ingress_testbed.demo.installation import (
     WORKSPACE,
-    migrated_pool,
-    own_database,
     streams_toml,
+    way_to_core,
 )
 from ingress_testbed.demo.observer import sums
 from ingress_testbed.demo.processes import Process, Processes, environment, ingress
+from ingress_testbed.demo.queue import Queue, queued
 from ingress_testbed.demo.survey import Survey, survey
+from ingress_testbed.faults.design import (
+    API,
+    PROBE,
+    PUBLISHER,
+    PUBLISHER_ID,
+    SIMULATOR,
+    Design,
+    Secrets,
+)
 from ingress_testbed.faults.proxy import Proxy
-from ingress_testbed.recordings import Recording
+from ingress_testbed.servers.kafka import KafkaCluster
 from ingress_testbed.simulator.protocol import RESEND_PATH, STATUS_PATH
 
-API, PUBLISHER, SIMULATOR = "api", "publisher", "simulator"
-PUBLISHER_ID = "edge-1"
-PROBE = "probe"
-"""A second workspace, for requests of a trial's own."""
 _SECONDS = 30.0
+_LOOK_EVERY_SECONDS = 0.05
 _GRACE_SECONDS = 60.0
 _MEASURING_SECONDS = 600.0  # the simulator first reads its recording to the end
 _NOTHING: Mapping[str, str] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Design:
-    """What is replayed and how: `speed` as the simulator takes it, and settings beyond defaults.
-
-    With `resend` the simulator begins the recording anew at each connection, as a provider does
-    that fills gaps; without it, it goes on where the last one ended. It ends after `seconds`.
-    `habits` are the simulator's bad ones, such as `future=300`.
-    """
-
-    recording: Recording
-    speed: str = "max"
-    resend: bool = True
-    seconds: float | None = None
-    habits: tuple[str, ...] = ()
-    api: Mapping[str, str] = field(default_factory=dict)
-    publisher: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """All that nobody may read anywhere: keys by what they are for, and the database's password."""
-
-    ingest_key: str
-    probe_key: str
-    admin_key: str
-    read_key: str
-    provider_key: str
-    database_password: str
+_SOON_BACK: Mapping[str, str] = {
+    "CORE_CONSUMER_REBALANCE_SECONDS": "6",
+    "CORE_CONSUMER_RETRY_SECONDS": "1",
+    "CORE_CONSUMER_SESSION_SECONDS": "3",
+}
+"""A dead member is found out soon, and what was away is missed no longer than that."""
 
 
 class Plant:
     """A simulator that runs, and core and a publisher that are started by whoever holds this.
+
+    Where there is a `queue`, the publisher sends to it, and core is consumers too.
 
     Each start is a life of its own, with a log of its own: `publisher-3.log` in `directory`.
     """
@@ -85,7 +71,9 @@ class Plant:
         pool: asyncpg.Pool,
         secrets: Secrets,
         database_url: str,
+        queue: Queue | None = None,
     ) -> None:
+        self.queue = queue
         self.design = design
         self.directory = directory
         self.frames = found.frames
@@ -95,9 +83,9 @@ class Plant:
         self._found = found
         self._processes = processes
         self._database_url = database_url
-        self._lives = dict.fromkeys((API, PUBLISHER, SIMULATOR), 0)
+        self._lives: Counter[str] = Counter()
         self._api_port = _free_port()
-        self._metrics_port = 0
+        self._metrics_ports: dict[str, int] = {}
         self._provider = ""
         self._http = httpx.AsyncClient(timeout=_SECONDS)
 
@@ -109,7 +97,7 @@ class Plant:
     @property
     def metrics_url(self) -> str:
         """Where the publisher's present life serves its metrics."""
-        return f"http://127.0.0.1:{self._metrics_port}/metrics"
+        return self._metrics_url(PUBLISHER)
 
     @property
     def journal(self) -> Path:
@@ -117,18 +105,19 @@ class Plant:
         return self.directory / f"{WORKSPACE}.journal"
 
     async def start(self, name: str, extra: Mapping[str, str] = _NOTHING) -> Process:
-        """Begin a life of the API or the publisher, with `extra` settings, and wait until it is up.
+        """Begin a life of a process, with `extra` settings, and wait until it is up.
 
         Raises ProcessEnded where it does not come up.
         """
         self._lives[name] += 1
-        return await {API: self._start_api, PUBLISHER: self._start_publisher}[name](
-            f"{name}-{self._lives[name]}", extra
-        )
+        starts = {API: self._start_api, PUBLISHER: self._start_publisher}
+        start = starts.get(name, self._start_consumer)
+        self.running[name] = await start(name, f"{name}-{self._lives[name]}", extra)
+        return self.running[name]
 
     async def kill(self, name: str) -> None:
         """End the present life by SIGKILL, and wait until it has ended."""
-        process = self.running[name]
+        process = self.running.pop(name)
         for child in psutil.Process(process.pid).children():  # the guardian's, which tells its end
             child.kill()
         await process.end
@@ -137,9 +126,17 @@ class Plant:
         """Ask the present life to end and return its exit code."""
         return await self._processes.stop(self.running.pop(name))
 
-    async def metrics(self) -> Mapping[str, float]:
-        """Return the publisher's metrics, each summed over its labels."""
-        response = await self._http.get(self.metrics_url)
+    async def end_replay(self) -> None:
+        """End the recording where it is. From then on `frames` are those that were sent."""
+        for child in psutil.Process(self.running[SIMULATOR].pid).children():
+            child.send_signal(signal.SIGUSR1)
+        while not (provider := await self.provider())["finished"]:  # noqa: ASYNC110 — another process sets no Event
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        self.frames = provider["sent"]
+
+    async def metrics(self, name: str = PUBLISHER) -> Mapping[str, float]:
+        """Return the metrics of the publisher, or a consumer, each summed over its labels."""
+        response = await self._http.get(self._metrics_url(name))
         return sums(response.text)
 
     async def provider(self) -> Mapping[str, int]:
@@ -194,8 +191,17 @@ class Plant:
         """Close what this holds itself."""
         await self._http.aclose()
 
-    async def _start_api(self, name: str, extra: Mapping[str, str]) -> Process:
-        port_file = self.directory / f"{name}.port"
+    def _metrics_url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._metrics_ports[name]}/metrics"
+
+    async def _metrics_served(self, name: str, process: Process) -> None:
+        said = await self._processes.ready(
+            process, lambda: _line(process, '{"', '"metrics_served"'), seconds=_SECONDS
+        )
+        self._metrics_ports[name] = json.loads(said)["port"]
+
+    async def _start_api(self, _name: str, life: str, extra: Mapping[str, str]) -> Process:
+        port_file = self.directory / f"{life}.port"
         variables = {
             "INGRESS_DATABASE_URL": self._database_url,
             "INGRESS_LOG_FORMAT": "json",
@@ -204,23 +210,44 @@ class Plant:
             **extra,
         }
         process = await self._processes.start(
-            name, ingress("api", "--port-file", str(port_file)), environment(**variables)
+            life, ingress("api", "--port-file", str(port_file)), environment(**variables)
         )
 
         async def port() -> int | None:
             return int(port_file.read_text()) if port_file.exists() else None
 
         await self._processes.ready(process, port, seconds=_SECONDS)
-        self.running[API] = process
         return process
 
-    async def _start_publisher(self, name: str, extra: Mapping[str, str]) -> Process:
+    async def _start_consumer(self, name: str, life: str, extra: Mapping[str, str]) -> Process:
+        if self.queue is None:
+            raise ValueError(f"there is no queue for {name} to read")
+        variables = {
+            "INGRESS_DATABASE_URL": self._database_url,
+            "INGRESS_LOG_FORMAT": "json",
+            "CORE_CONSUMER_GROUP": self.queue.topic,
+            "CORE_CONSUMER_METRICS_PORT": "0",
+            **_SOON_BACK,
+            **self.queue.variables,
+            **self.design.consumer,
+            **extra,
+        }
+        process = await self._processes.start(
+            life, ingress("consumer"), environment(**variables), grace_seconds=_GRACE_SECONDS
+        )
+        await self._metrics_served(name, process)
+        await self._processes.ready(
+            process, lambda: _line(process, '{"', '"consumer_started"'), seconds=_SECONDS
+        )
+        return process
+
+    async def _start_publisher(self, name: str, life: str, extra: Mapping[str, str]) -> Process:
         streams = self.directory / "streams.toml"
         path = f"{RESEND_PATH}{'all' if self.design.resend else 0}"
         text = streams_toml(PUBLISHER_ID, f"ws://{self._provider}{path}", self._found.labels)
         streams.write_text(text, encoding="utf-8")
         variables = {
-            "INGRESS_API_URL": self.api_url,
+            **way_to_core(self.api_url, self.queue),
             "INGRESS_LOG_FORMAT": "json",
             "PUBLISHER_CHECKPOINT_SECONDS": "1",
             "PUBLISHER_GRACE_SECONDS": str(_GRACE_SECONDS),
@@ -232,33 +259,38 @@ class Plant:
             **extra,
         }
         process = await self._processes.start(
-            name,
+            life,
             ingress("publisher", "run", "--streams", str(streams)),
             environment(**variables),
             grace_seconds=_GRACE_SECONDS * 2,
         )
-        said = await self._processes.ready(
-            process, lambda: _line(process, '{"', '"metrics_served"'), seconds=_SECONDS
-        )
-        self._metrics_port = json.loads(said)["port"]
-        self.running[PUBLISHER] = process
+        await self._metrics_served(name, process)
         return process
 
 
 @asynccontextmanager
 async def planted(
-    design: Design, directory: Path, postgres_url: str, route: Proxy | None = None
+    design: Design,
+    directory: Path,
+    postgres_url: str,
+    route: Proxy | None = None,
+    cluster: KafkaCluster | None = None,
 ) -> AsyncIterator[Plant]:
     """Give a plant on a fresh database of the server, whose simulator runs; stop it all at the end.
 
-    The API reaches its database over `route`, if there is one.
+    Core reaches its database over `route`, if there is one, and the publisher core by a fresh topic
+    of `cluster`.
     """
     found = await asyncio.to_thread(survey, design.recording)
     async with (
         own_database(postgres_url) as url,
         migrated_pool(url) as pool,
+        AsyncExitStack() as topic,
         Processes(directory) as processes,
     ):
+        queue = (
+            None if cluster is None else await topic.enter_async_context(queued(processes, cluster))
+        )
         parts = urlsplit(url)
         keys = KeyStore(pool)
         known = Secrets(
@@ -277,6 +309,7 @@ async def planted(
             pool=pool,
             secrets=known,
             database_url=_routed(parts, known.database_password, route),
+            queue=queue,
         )
         try:
             await plant.start_simulator()

@@ -1,6 +1,10 @@
-"""`ingress simulator`: serve a recording until a signal ends it."""
+"""`ingress simulator`: serve a recording until a signal ends it.
+
+SIGUSR1 ends the recording where it is, and nothing else.
+"""
 
 import asyncio
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +59,7 @@ def _noted(path: Path | None) -> Iterator[SentTo | None]:
 async def _serve(simulator: Simulator, port: int) -> None:
     try:
         async with shutdown.on_signals() as stop, simulator.serving(port):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, simulator.end_recording)
             click.echo(simulator.url)
             await stop.wait()
     except OSError as error:

@@ -56,10 +56,10 @@ class Manner:
 class Simulator:
     """Serves one recording to everybody who has a key.
 
-    Each key has its own cursor (one for each set of vehicles that it subscribes to), which
-    survives reconnects; of two connections with the same key and vehicles, the newer one gets the
-    frames and the older one falls silent. At the end of the recording the socket stays open and
-    silent. It has the bad habits that it is told to have.
+    Each key has its own place (one for each set of vehicles that it subscribes to), which survives
+    reconnects. A second connection with the same key and vehicles begins there too, and both get
+    the frames from then on. At the end of the recording the socket stays open and silent. It has
+    the bad habits that it is told to have.
     """
 
     def __init__(  # noqa: PLR0913 — what it replays and how, all of it optional but the first two
@@ -77,8 +77,8 @@ class Simulator:
         self._manner = manner
         self._rebase = manner.rebase
         self._clock = clock
-        timeline = Timeline(manner.speed, clock, manner.seconds)
-        feed = Feed(self._rebased, timeline, clock, manner.auth_delay, habits, sent_to)
+        self._timeline = Timeline(manner.speed, clock, manner.seconds)
+        feed = Feed(self._begun, self._timeline, clock, manner.auth_delay, habits, sent_to)
         self._by_secret = {secret: Subscriber(name, feed) for name, secret in keys.items()}
         self._by_name = {one.name: one for one in self._by_secret.values()}
         # Who plays dead must not ask whether the client is alive, and close when it hears nothing.
@@ -132,6 +132,10 @@ class Simulator:
     def restore(self, name: str) -> None:
         """Let a revoked key in again."""
         self._by_name[name].revoked = False
+
+    def end_recording(self) -> None:
+        """Let the recording end here: who is connected gets no more frames."""
+        self._timeline.end()
 
     def status(self) -> dict[str, Any]:
         """Return what `GET /status` answers; `shift_ms` is what rebasing added to all times."""
@@ -189,11 +193,12 @@ class Simulator:
             log.info("subscriber_disconnected", key=subscriber.name, sent=subscriber.sent)
             await end(feeding)
 
-    def _rebased(self) -> Recording:
-        """Return the recording, moved to now when the first subscriber's data begin."""
+    def _begun(self) -> Recording:
+        """Return the recording; when the first subscriber's data begin, it begins, moved to now."""
         if self._rebase:
             shift = shift_to_now(self._extent, self._manner.speed, self._clock.epoch_ms())
             self._recording, self._rebase = self._recording.moved(shift), False
+        self._timeline.start(self._extent.first + self._recording.shift)
         return self._recording
 
 

@@ -1,4 +1,4 @@
-"""An API key's view of the recording: its cursors, and the task that feeds its socket."""
+"""An API key's view of the recording: its cursors, and the tasks that feed its sockets."""
 
 import asyncio
 from collections import Counter
@@ -13,7 +13,7 @@ from websockets.frames import CloseCode
 from ingress_testbed.recordings import Recording, RecordingError
 from ingress_testbed.simulator import oddities
 from ingress_testbed.simulator.clock import Clock
-from ingress_testbed.simulator.cursor import Cursor
+from ingress_testbed.simulator.cursor import Cursor, Cursors
 from ingress_testbed.simulator.habits import Habit, Habits, source_name
 from ingress_testbed.simulator.line import Line
 from ingress_testbed.simulator.load import Load, Packer, PlainPacker
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What all subscribers share. `recording` is asked for when somebody's data begin."""
+    """What all subscribers share. `recording` is asked for when data begin, and starts `timeline`."""
 
     recording: Callable[[], Recording]
     timeline: Timeline
@@ -52,19 +52,21 @@ class Subscriber:
     revoked: bool = False
     _subscriptions: int = 0
     _silent: list[Line] = field(default_factory=list)
-    _cursors: dict[frozenset[str], Cursor] = field(default_factory=dict)
-    _senders: dict[frozenset[str], asyncio.Task[None]] = field(default_factory=dict)
+    _cursors: dict[frozenset[str], Cursors] = field(default_factory=dict)
 
     def status(self) -> dict[str, Any]:
         """Return what `GET /status` tells about the key.
 
         `sent` are frames of the recording that went out or were dropped, `messages` what was
-        written to sockets for them and beside them, `injected` how often each habit was given in to.
+        written to sockets for them and beside them, `injected` how often each habit was given in
+        to: sums over all connections, of which `connections` are open. What two of them get
+        counts twice.
         """
         finished = bool(self._cursors) and all(one.finished for one in self._cursors.values())
         return {
             "sent": self.sent,
             "connected": bool(self.lines),
+            "connections": len(self.lines),
             "finished": finished,
             "messages": self.messages,
             "injected": {str(habit): times for habit, times in sorted(self.injected.items())},
@@ -72,24 +74,16 @@ class Subscriber:
         }
 
     async def feed_to(self, line: Line, subscription: Subscription, resend: Resend) -> None:
-        """Send what is due from the cursor of the subscription's vehicles, until it is cancelled.
+        """Send what is due from the key's place in the subscription's vehicles on.
 
-        A second sender for the same vehicles takes the cursor over. Ends when the recording or the
-        connection does.
+        Other connections with the same vehicles go on getting theirs. Ends when it is cancelled,
+        or when the recording or the connection ends.
         """
         await self.feed.clock.sleep(self.feed.auth_delay)
-        vehicles = frozenset(subscription)
-        before, current = self._senders.get(vehicles), asyncio.current_task()
-        if current is not None:
-            self._senders[vehicles] = current
-        if before is not current:
-            await end(before)
         self.cut_silent_lines()
         try:
             if await self._greeted(line, subscription):
-                cursor = self._cursor(vehicles)
-                cursor.rewind(resend, subscription)
-                await self._send(line, cursor, subscription)
+                await self._feed(line, subscription, resend)
         except ConnectionClosed:
             pass
         except RecordingError as error:  # it was readable when the simulator started
@@ -113,13 +107,18 @@ class Subscriber:
 
     def close(self) -> None:
         """Close the files of all cursors."""
-        for cursor in self._cursors.values():
-            cursor.close()
+        for cursors in self._cursors.values():
+            cursors.close()
 
-    def _cursor(self, vehicles: frozenset[str]) -> Cursor:
-        if vehicles not in self._cursors:
-            self._cursors[vehicles] = Cursor(self.feed.recording())
-        return self._cursors[vehicles]
+    async def _feed(self, line: Line, subscription: Subscription, resend: Resend) -> None:
+        vehicles = frozenset(subscription)
+        cursors = self._cursors.setdefault(vehicles, Cursors(self.feed.recording))
+        cursor = cursors.take()
+        try:
+            cursor.rewind(resend, subscription)
+            await self._send(line, cursor, subscription)
+        finally:
+            cursors.give_back(cursor)
 
     async def _greeted(self, line: Line, subscription: Subscription) -> bool:
         """Give in to the habits of a beginning; return whether data may follow."""

@@ -11,8 +11,8 @@ MAX_SPEED = math.inf
 class Timeline:
     """Maps the recording's time to the clock's: `speed` seconds of it pass in one.
 
-    MAX_SPEED: everything is due at once. The timeline starts with the first frame asked for, and
-    ends `seconds` of the clock after `left` was first asked.
+    MAX_SPEED: everything is due at once. The timeline ends `seconds` of the clock after `left` was
+    first asked.
     """
 
     def __init__(self, speed: float, clock: Clock, seconds: float = math.inf) -> None:
@@ -22,15 +22,23 @@ class Timeline:
         self._start: tuple[float, int] | None = None
         self._begun: float | None = None
 
+    def start(self, first: int) -> None:
+        """Let it be now what the recording's time `first` (ms) is; only the first call counts.
+
+        It must be the recording's first frame, subscribed or not: a timeline that began with a
+        later one would send every frame before its time.
+        """
+        if self._start is None:
+            self._start = (self._clock.monotonic(), first)
+
     def seconds_until(self, time: int) -> float:
         """Return in how many seconds a frame of `time` (ms) is due; zero or less: now."""
         if self._speed == MAX_SPEED:
             return 0.0
-        now = self._clock.monotonic()
         if self._start is None:
-            self._start = (now, time)
+            raise AssertionError("a timeline is started before it is asked")
         started, first = self._start
-        return started + (time - first) / 1000 / self._speed - now
+        return started + (time - first) / 1000 / self._speed - self._clock.monotonic()
 
     def left(self) -> float:
         """Return for how many seconds frames are sent yet; zero or less: the replay is over."""
@@ -38,6 +46,10 @@ class Timeline:
         if self._begun is None:
             self._begun = now
         return self._begun + self._seconds - now
+
+    def end(self) -> None:
+        """End the replay now."""
+        self._begun, self._seconds = self._clock.monotonic(), 0.0
 
 
 def shift_to_now(extent: Extent, speed: float, now: int) -> int:

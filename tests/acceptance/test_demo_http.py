@@ -100,8 +100,11 @@ def test_demo_on_a_terminal_stays_up_with_commands_that_work_until_ctrl_c(
         screen,
     ):
         text = read_until(screen, "Ctrl-C ends it.")
-        commands = re.findall(r"curl -s -H 'x-api-key: (\S+)' '(http\S+)'", text)
-        answers = [httpx.get(url, headers={"x-api-key": key}).json() for key, url in commands]
+        commands = re.findall(r"curl -s -H 'Authorization: Bearer (\S+)' '(http\S+)'", text)
+        answers = [
+            httpx.get(url, headers={"authorization": f"Bearer {key}"}).json()
+            for key, url in commands
+        ]
         os.write(screen, b"\x03")
         read_until(screen, None)
         code = process.wait(_SECONDS)
@@ -177,7 +180,7 @@ async def test_bus_day_is_stored_whole_and_its_last_values_are_served(
     )
 
     async with running(plan, tmp_path, postgres_url, Screen(to_stderr=True)) as run:
-        verdict = await run.processes.guard(run.to_the_end(None))
+        verdict = await run.processes.guard(run.to_the_end({}))
         served = await run.core.snapshot()
 
     assert verdict.differences == ()

@@ -7,7 +7,7 @@ import pytest
 
 from ingress_testbed.faults.crashes import crash
 from ingress_testbed.faults.deaths import deaths
-from ingress_testbed.faults.plant import Design
+from ingress_testbed.faults.design import Design
 from ingress_testbed.faults.verdict import objections
 from ingress_testbed.fleet import FleetPlan
 from ingress_testbed.fleet_file import record_fleet

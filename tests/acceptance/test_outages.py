@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ingress_testbed.faults.design import Design
 from ingress_testbed.faults.outages import Outage, out_of_connections, restarted, slowed
-from ingress_testbed.faults.plant import Design
 from ingress_testbed.faults.verdict import objections
 from ingress_testbed.faults.weather import weather
 from ingress_testbed.fleet import FleetPlan

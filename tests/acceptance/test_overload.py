@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ingress_testbed.faults.design import Design
 from ingress_testbed.faults.overload import Loaded, at_rate, capacity, loaded
-from ingress_testbed.faults.plant import Design
 from ingress_testbed.fleet import FleetPlan
 from ingress_testbed.fleet_file import record_fleet
 from ingress_testbed.recordings import open_recording

@@ -19,7 +19,8 @@ import pytest
 from core_api.key_store import KeyStore
 from ingress_contracts.http import BATCH
 from ingress_testbed.demo.processes import environment, ingress
-from ingress_testbed.faults.plant import API, PUBLISHER, Design, Plant, planted
+from ingress_testbed.faults.design import API, PUBLISHER, Design
+from ingress_testbed.faults.plant import Plant, planted
 from ingress_testbed.faults.proxy import Proxy
 from ingress_testbed.fleet import FleetPlan
 from ingress_testbed.fleet_file import record_fleet

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from uuid import UUID
@@ -8,6 +9,7 @@ from rich.console import Console, RenderableType
 
 from ingress_testbed.demo import guide
 from ingress_testbed.demo.journey import Journey, Settled
+from ingress_testbed.demo.queue import Place
 from ingress_testbed.demo.view import WIDTH
 
 DATA = (
@@ -50,6 +52,16 @@ def test_journey_tells_bytes_id_sequence_outcome_row_and_delays() -> None:
 
     assert DATA.decode() in "".join(part.strip() for part in text.split("provider")[1].split("\n"))
     for part in (str(JOURNEY.id), "sequence 548", "accepted", "+2 ms", "+19 ms", "+4 ms"):
+        assert part in text
+
+
+def test_journey_through_a_topic_tells_partition_offset_and_both_delays() -> None:
+    written = 1_795_535_895_482  # 7 ms after it was received, to the millisecond
+    journey = replace(JOURNEY, place=Place(2, 1_234, written, DATA))
+
+    text = "\n".join(drawn(guide.journey_table(journey, timely=True)))
+
+    for part in ("partition 2, offset 1,234", "+7 ms", "+12 ms"):
         assert part in text
 
 

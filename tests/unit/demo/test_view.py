@@ -49,6 +49,7 @@ def test_view_fits_eighty_columns_however_great_the_numbers(
                 journal_bytes=great * 100,
                 outcomes={"accepted": great, "dead_lettered": great},
                 in_flight=great,
+                waiting=great,
             )
         )
 
@@ -76,6 +77,15 @@ def test_line_tells_everything_that_a_log_needs(make_sample: Callable[..., Sampl
     assert view.line(samples, "replaying") == (
         "01:07  replaying: 100 of 100 settled, 0/s, journal 3, lag 50 ms, unaccounted 0"
     )
+
+
+def test_topic_is_a_hop_where_there_is_one(make_sample: Callable[..., Sample]) -> None:
+    samples = Samples()
+    samples.add(make_sample(waiting=1_234))
+
+    (hop,) = (text for text in drawn(samples) if text.startswith("Kafka"))
+    assert hop.split() == ["Kafka", "written", "102", "0", "1,234", "not", "yet", "in", "core"]
+    assert "topic 1,234" in view.line(samples, "replaying")
 
 
 @pytest.mark.parametrize(
