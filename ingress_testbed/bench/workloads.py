@@ -82,6 +82,7 @@ def _envelope(frame: Frame, epoch: UUID, sequence: int, received: datetime) -> E
         provider="viriciti",
         workspaceid=WORKSPACE,
         receivedtime=received,
+        partitionkey=frame.vid,
         publisherid=PUBLISHER,
         publisherepoch=epoch,
         sequence=sequence,

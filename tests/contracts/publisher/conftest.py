@@ -181,7 +181,7 @@ class KafkaPeer:
             await producer.stop()
 
 
-@pytest.fixture(params=["http", "kafka"])
+@pytest.fixture(params=["http", pytest.param("kafka", marks=pytest.mark.broker)])
 async def peer(anyio_backend: str, request: pytest.FixtureRequest) -> AsyncIterator[Peer]:  # noqa: ARG001 — makes the fixture asynchronous
     """Each transport joins the suite with a peer of its own here."""
     play = {"http": http_peer, "kafka": kafka_peer}[request.param]
