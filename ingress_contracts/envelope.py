@@ -19,8 +19,6 @@ MAX_DATA_BYTES = 524_288
 SPEC_VERSION: Final = "1.0"
 JSON = "application/json"
 
-Data = Annotated[bytes, Field(max_length=MAX_DATA_BYTES)]
-
 
 class Envelope(BaseModel):
     """One message. Attribute names are those on the wire; `data` is what the provider sent.
@@ -62,4 +60,4 @@ class Envelope(BaseModel):
     sequence: WireSequence | None = None
     leaseepoch: WireSequence | None = None
     traceparent: TraceParent | None = None
-    data: Data = Field(default=b"", validation_alias="data_base64")
+    data: Annotated[bytes, Field(max_length=MAX_DATA_BYTES, validation_alias="data_base64")] = b""
