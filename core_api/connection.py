@@ -1,15 +1,17 @@
 """One connection of a client: uvicorn's protocol, with a bound on everything before the body.
 
 What a stranger can send without a key is a head, and time. So a head has a size, a number of
-fields and a deadline; connections have a number; and what follows an answer, such as a body that
-nobody waits for any more, has a deadline too. Framing that two parsers could read in two ways, by
-which requests are smuggled past a proxy, is refused (RFC 9112, 11.2): mostly by llhttp, which is
-strict unless asked not to be, and by `_objection` where it is not.
+fields and a deadline; connections have a number; and what follows a request has a deadline too: a
+body that nobody waits for any more, an answer that its client does not read. What frames a body
+has the size of a head at most, and trailers are left unread.
+
+Framing that two parsers could read in two ways, by which requests are smuggled past a proxy, is
+refused (RFC 9112, 11.2): mostly by llhttp, which is strict unless asked not to be, and by
+`core_api.refusals` where it is not.
 """
 
 import asyncio
-from collections import Counter as Tally
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain
@@ -17,20 +19,10 @@ from typing import Any, cast
 
 import httptools
 from prometheus_client import Counter, Gauge
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from core_api.problems import (
-    HEAD_TIMEOUT,
-    HEAD_TOO_LARGE,
-    MALFORMED_REQUEST,
-    OVERLOADED,
-    Problem,
-    retry_after,
-)
+from core_api.problems import Problem
+from core_api.refusals import Refused, full, late, malformed, objection, too_large, written
 
 REFUSED = Counter(
     "core_api_refused_connections_total",
@@ -42,18 +34,6 @@ CONNECTIONS_LIMIT = Gauge("core_api_connections_limit", "Most connections; beyon
 
 _MOST_FIELDS = 100
 _LINGER_SECONDS = 5.0
-_SINGLE = frozenset(
-    (
-        b"authorization",
-        b"content-encoding",
-        b"content-length",
-        b"content-type",
-        b"host",
-        b"transfer-encoding",
-        b"x-api-key",
-    )
-)
-"""Fields of which two could be read as the one or as the other, by a proxy and by us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +60,8 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **named)
         self._deadline: asyncio.TimerHandle | None = None
         self._reading = _Reading.NOTHING
-        self._head_fed = 0
+        self._unread: asyncio.TimerHandle | None = None
+        self._fed = 0  # bytes of which the parser has made nothing yet
         self._deaf = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own narrowing
@@ -88,7 +69,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         CONNECTIONS.inc()
         if len(self.connections) > self.limits.connections:
-            self._refuse("full", _full(self.limits.connections))
+            self._refuse("full", full(self.limits.connections))
         else:
             self._expect_head()
 
@@ -96,6 +77,7 @@ class Connection(HttpToolsProtocol):
         """Forget the connection."""
         CONNECTIONS.dec()
         self._disarm()
+        self._forget_unread()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -103,51 +85,58 @@ class Connection(HttpToolsProtocol):
         if self._deaf:
             return
         self._unset_keepalive_if_required()
-        before = self._reading
-        if before is _Reading.NOTHING:
+        if self._reading is _Reading.NOTHING:
             self._expect_head()
+        self._fed += len(data)
         try:
             self.parser.feed_data(data)
-            if before is self._reading is _Reading.HEAD:  # a field, perhaps, without an end
-                self._head_fed += len(data)
-                self._check(self._head_fed)
+            self._check(self._fed)  # a field, perhaps, or a trailer, without an end
         except httptools.HttpParserUpgrade:
             self._deaf = True  # answer what came before, and no more: the parser reads no further
             self.cycle.keep_alive = False
         except httptools.HttpParserError as error:
             cause = error.__context__
-            if not isinstance(cause, _Refused):
-                cause = _Refused("malformed", _malformed("It is not HTTP/1.1 as RFC 9112 has it."))
+            if not isinstance(cause, Refused):
+                cause = Refused("malformed", malformed("It is not HTTP/1.1 as RFC 9112 has it."))
             self._refuse(cause.reason, cause.problem)
-        except _Refused as refused:
+        except Refused as refused:
             self._refuse(refused.reason, refused.problem)
 
     def on_message_begin(self) -> None:
         """Begin to count a head."""
         super().on_message_begin()
         self._reading = _Reading.HEAD
-        self._head_fed = 0
+        self._fed = 0
         self._expect_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field."""
+        """Take a field of the head; one of a trailer is none of those (RFC 9110, 6.5.1)."""
+        if self._reading is not _Reading.HEAD:
+            return
         if len(self.headers) >= _MOST_FIELDS:
-            raise _too_large(f"{_MOST_FIELDS} fields")
+            raise too_large(f"{_MOST_FIELDS} fields")
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Start the request, unless its head is too large or could be read in two ways."""
         self._check(len(self.url) + sum(map(len, chain.from_iterable(self.headers))))
-        self._reading = _Reading.BODY
-        objection = _objection(self.headers, self.parser.get_http_version())
-        if objection is not None:
-            raise _Refused("malformed", _malformed(objection))
-        self._disarm()
+        wrong = objection(self.headers, self.parser.get_http_version())
+        if wrong is not None:
+            raise Refused("malformed", malformed(wrong))
         super().on_headers_complete()
+        self._reading = _Reading.BODY
+        self._fed = 0
+        self._disarm()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._fed = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the request's body."""
         self._reading = _Reading.NOTHING
+        self._fed = 0
         self._disarm()
         super().on_message_complete()
 
@@ -156,6 +145,18 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self._reading is _Reading.BODY and self._deadline is None:
             self._arm(_LINGER_SECONDS, self._body_is_late)
+        elif self.transport.is_closing():
+            self._arm(self.timeout_keep_alive, self.transport.abort)
+
+    def pause_writing(self) -> None:
+        """Write no more for now; a client that does not read is not waited for."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Write on."""
+        super().resume_writing()
+        self._forget_unread()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection; also one whose client does not read its answer."""
@@ -163,14 +164,14 @@ class Connection(HttpToolsProtocol):
 
     def _check(self, head_bytes: int) -> None:
         if head_bytes > self.limits.head_bytes:
-            raise _too_large(f"{self.limits.head_bytes} bytes")
+            raise too_large(f"{self.limits.head_bytes} bytes")
 
     def _expect_head(self) -> None:
         if self._deadline is None:
             self._arm(self.limits.head_seconds, self._head_is_late)
 
     def _head_is_late(self) -> None:
-        self._refuse("head_late", _late(self.limits.head_seconds))
+        self._refuse("head_late", late(self.limits.head_seconds))
 
     def _body_is_late(self) -> None:
         REFUSED.labels("body_late").inc()
@@ -186,9 +187,9 @@ class Connection(HttpToolsProtocol):
             cycle.message_event.set()
             answers = cycle.more_body and not cycle.response_started
         else:
-            answers = True
+            answers = self._reading is not _Reading.BODY  # which has its answer
         if answers and not self.transport.is_closing():
-            self.transport.write(_written(problem))
+            self.transport.write(written(problem))
         self._close()
 
     def _close(self) -> None:
@@ -205,69 +206,13 @@ class Connection(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
 
 def connection_class(limits: Limits) -> type[Connection]:
     """Return the protocol class of a server with these limits."""
     CONNECTIONS_LIMIT.set(limits.connections)
     return type("LimitedConnection", (Connection,), {"limits": limits})
-
-
-class _Refused(Exception):
-    """Raised inside the parser, which then stops."""
-
-    def __init__(self, reason: str, problem: Problem) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.problem = problem
-
-
-def _objection(headers: Iterable[tuple[bytes, bytes]], version: str) -> str | None:
-    """Return why a head is not taken although its syntax is right, or None."""
-    fields = Tally(name for name, _ in headers)
-    for name in _SINGLE:
-        if fields[name] > 1:
-            return f"Its head has the field {name.decode()} twice."
-    if version not in {"1.0", "1.1"}:
-        return "Only HTTP/1.1 and HTTP/1.0 are spoken here."
-    if version == "1.1" and not fields[b"host"]:
-        return "Its head has no field host (RFC 9112, 3.2)."
-    if version == "1.0" and fields[b"transfer-encoding"]:
-        return "HTTP/1.0 has no transfer-encoding (RFC 9112, 6.1)."
-    return None
-
-
-def _written(problem: Problem) -> bytes:
-    response = problem.response()
-    fields = [*response.raw_headers, (b"connection", b"close")]
-    head = b"".join(b"%s: %s\r\n" % field for field in fields)
-    return STATUS_LINE[problem.type.status] + head + b"\r\n" + bytes(response.body)
-
-
-def _malformed(detail: str) -> Problem:
-    return Problem(MALFORMED_REQUEST, detail, "Send it with a client that speaks plain HTTP/1.1.")
-
-
-def _too_large(what: str) -> _Refused:
-    problem = Problem(
-        HEAD_TOO_LARGE,
-        f"The request's head has more than {what}.",
-        "Send fewer and shorter fields; messages belong into the body.",
-    )
-    return _Refused("head_too_large", problem)
-
-
-def _late(seconds: float) -> Problem:
-    return Problem(
-        HEAD_TIMEOUT,
-        f"The request's head did not arrive within {seconds:g} s.",
-        "Send it again over a faster line.",
-    )
-
-
-def _full(limit: int) -> Problem:
-    return Problem(
-        OVERLOADED,
-        f"{limit} connections are open, which is the limit.",
-        "Try again in 1 s; keep connections and use them again; run more API processes.",
-        headers=retry_after(1),
-    )

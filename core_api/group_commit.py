@@ -3,10 +3,10 @@
 A bounded queue in front of a few workers, each of which takes what is waiting and hands it to
 `IngestHandler.handle_together`. A sender's deliveries are committed in the order in which they
 came: until a group holds the locks of its assets, the others of its senders wait; otherwise newer
-facts would make older ones stale that were sent first. A delivery that was taken is committed whatever becomes of the client that sent it:
-hanging up gives up the answer, never the commit. And whatever a neighbour brought never fails a
-delivery: bad data are the handler's to part, and should the handler itself break over a group, each
-delivery is tried alone.
+facts would make older ones stale that were sent first. A delivery that was taken is committed
+whatever becomes of the client that sent it: hanging up gives up the answer, never the commit. And
+whatever a neighbour brought never fails a delivery: bad data are the handler's to part, and should
+the handler itself break over a group, each delivery is tried alone.
 """
 
 import asyncio

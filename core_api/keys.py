@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from core_api.recent import Recent
+from core_ingest.errors import StoreUnavailable
 
 _FORMAT = re.compile(r"ik_(?P<id>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]{43})")
 _ID = re.compile(r"(?:ik_)?(?P<id>[0-9a-f]{16})(?:_.*)?", re.DOTALL)
@@ -96,7 +97,8 @@ class Keyring:
 
     So a key's end works within `seconds`. Ids that nobody has are remembered too, but apart and
     few: a flood of made-up ids neither grows the memory nor pushes real keys out. Look-ups run one
-    at a time, so such a flood takes one connection at most.
+    at a time, so such a flood takes one connection at most; who waits for its turn and its answer
+    for more than `patience` seconds is told that the store is unavailable.
     """
 
     _MOST_KEYS = 10_000
@@ -108,16 +110,19 @@ class Keyring:
         *,
         seconds: float,
         clock: Callable[[], float],
+        patience: float = 10,
     ) -> None:
         self._find = find
+        self._patience = patience
         self._known: Recent[Key] = Recent(self._MOST_KEYS, seconds, clock)
         self._unknown: Recent[bool] = Recent(self._MOST_UNKNOWN, seconds, clock)
         self._looking_up = asyncio.Lock()
 
     async def identify(self, text: str) -> Key | Ended | None:
-        """Return the valid key that `text` is, or its end, or None. Raises what `find` raises.
+        """Return the valid key that `text` is, or its end, or None.
 
-        Whoever lacks the secret learns nothing, not even that there is a key of this id.
+        Raises what `find` raises, and StoreUnavailable. Whoever lacks the secret learns nothing,
+        not even that there is a key of this id.
         """
         match = _FORMAT.fullmatch(text)
         if match is None:
@@ -132,12 +137,18 @@ class Keyring:
             return key
         if self._unknown.get(id_):
             return None
-        async with self._looking_up:
-            if (key := self._known.get(id_)) is not None:  # while this request waited
-                return key
-            key = await self._find(id_)
-            if key is None:
-                self._unknown.put(id_, True)  # noqa: FBT003 — presence is all that is kept
-            else:
-                self._known.put(id_, key)
+        try:
+            async with asyncio.timeout(self._patience), self._looking_up:
+                return await self._looked_up(id_)
+        except TimeoutError:
+            raise StoreUnavailable(f"no key was found within {self._patience:g} s") from None
+
+    async def _looked_up(self, id_: str) -> Key | None:
+        if (key := self._known.get(id_)) is not None:  # while this request waited
             return key
+        key = await self._find(id_)
+        if key is None:
+            self._unknown.put(id_, True)  # noqa: FBT003 — presence is all that is kept
+        else:
+            self._known.put(id_, key)
+        return key

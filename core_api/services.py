@@ -27,8 +27,6 @@ from ingress_runtime.shutdown import Shutdown
 
 log = structlog.get_logger()
 
-_CLOSE_SECONDS = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -65,7 +63,7 @@ async def open_services(
             finally:
                 await services.commits.close()
     finally:
-        await _close(pool)
+        await database.close(pool)
 
 
 def build_services(settings: ApiSettings, pool: asyncpg.Pool) -> Services:
@@ -112,15 +110,6 @@ async def _compact(pool: asyncpg.Pool, seconds: float, stop: Shutdown) -> None:
             log.exception("compactor_failed_and_will_begin_again")
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), seconds)
-
-
-async def _close(pool: asyncpg.Pool) -> None:
-    """Close the pool, by force where the database does not answer."""
-    try:
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()
 
 
 async def _given(request: Request) -> Services:

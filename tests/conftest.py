@@ -111,6 +111,13 @@ def database_url(postgres_url: str, migrated_template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def own_database_url(postgres_url: str, migrated_template: str) -> Iterator[str]:
+    """A migrated database for something that serves many tests: each must keep to its workspace."""
+    with _database(postgres_url, template=migrated_template) as name:
+        yield _with_database(postgres_url, name)
+
+
+@pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """One broker of this worker's own; see running_kafka for the choice.
 

@@ -1,5 +1,6 @@
 """The connection pool, built in `main` from settings."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ def _of_postgres(url: SecretStr) -> SecretStr:
 
 
 _HOST = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
+_CLOSE_SECONDS = 5.0
 _PORT = "5432"
 _GREATEST_PORT = 65_535
 _OF_USERS = {"user", "password"}
@@ -142,3 +144,12 @@ async def connect(
                 "plan_cache_mode": "force_generic_plan",
             },
         )
+
+
+async def close(pool: asyncpg.Pool) -> None:
+    """Close a pool, by force where the database does not answer."""
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()

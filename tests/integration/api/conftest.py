@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from core_api.services import Services, open_services
 from core_api.settings import ApiSettings
 from core_ingest.store import database
 from core_ingest.store.database import DatabaseSettings
+from core_ingest.store.identities import vehicle_id
 from ingress_contracts import http, kinds
 from ingress_contracts.content_id import content_id
 from ingress_contracts.envelope import Envelope
@@ -30,10 +32,11 @@ EPOCH = UUID("01930000-0000-7000-8000-000000000001")
 
 @dataclass(frozen=True)
 class Api:
-    """A running API: its application, a client of it, and the keys of its database."""
+    """A running API: its application, a client of it, its database and the keys in it."""
 
     app: FastAPI
     client: httpx.AsyncClient
+    pool: asyncpg.Pool
     keys: KeyStore
 
     @property
@@ -49,6 +52,15 @@ class Api:
             publisher = "edge-1"
         made = await self.keys.create(role, workspace, publisher)
         return {"authorization": f"Bearer {made.text}"}
+
+    async def link(self, asset: str, vehicle_of: str) -> None:
+        """Make the vehicle of asset `vehicle_of` that of `asset` too."""
+        await self.pool.execute(
+            "UPDATE vehicle_assets SET vehicle = $1 "
+            "WHERE asset = (SELECT id FROM assets WHERE external_id = $2)",
+            vehicle_id("acme", "viriciti", vehicle_of),
+            asset,
+        )
 
     async def send(
         self, envelopes: Sequence[Envelope], key: dict[str, str], **more: Any
@@ -87,7 +99,7 @@ def open_api(database_url: str) -> OpenApi:
                 app.router.lifespan_context(app),
                 httpx.AsyncClient(transport=transport, base_url="http://core") as client,
             ):
-                yield Api(app, client, KeyStore(pool))
+                yield Api(app, client, pool, KeyStore(pool))
         finally:
             await pool.close()
 

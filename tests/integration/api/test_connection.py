@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -27,10 +27,11 @@ PATIENT = Limits(head_bytes=4_096, head_seconds=60, connections=10)
 class Echo:
     """An application that remembers what it was asked and answers how long the body was.
 
-    POST /unread answers without a look at the body; POST /held when it is let.
+    POST /unread answers without a look at the body; POST /held when it is let; GET /long at length.
     """
 
     asked: list[tuple[str, str, bytes]] = field(default_factory=list)
+    fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     let: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -44,7 +45,8 @@ class Echo:
         if scope["path"] == "/held":
             await self.let.wait()
         self.asked.append((scope["method"], scope["path"], body))
-        answer = b"%d" % len(body)
+        self.fields += scope["headers"]
+        answer = b"%d" % len(body) if scope["path"] != "/long" else b"x" * 10**7
         headers = [(b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
@@ -73,9 +75,11 @@ class Site:
 
 
 @asynccontextmanager
-async def serving(limits: Limits = PATIENT) -> AsyncIterator[Site]:
+async def serving(limits: Limits = PATIENT, idle_seconds: int = 75) -> AsyncIterator[Site]:
     echo, state = Echo(), ServerState()
-    config = uvicorn.Config(echo, lifespan="off", log_config=None, ws="none")
+    config = uvicorn.Config(
+        echo, lifespan="off", log_config=None, ws="none", timeout_keep_alive=idle_seconds
+    )
     made = partial(connection_class(limits), config, state, {})
     server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
     try:
@@ -242,10 +246,17 @@ async def test_long_target_is_431() -> None:
     assert status(answer) == 431
 
 
-async def test_field_without_an_end_is_431_before_it_fills_the_memory() -> None:
+@pytest.mark.parametrize(
+    "begun",
+    [b"x: ", CHUNKED + b"\r\n5\r\nhello\r\n0\r\nx: ", CHUNKED + b"\r\n5;"],
+    ids=["field", "trailer", "extension of a chunk"],
+)
+async def test_what_is_no_body_and_has_no_end_is_431_before_it_fills_the_memory(
+    begun: bytes,
+) -> None:
     before = refused("head_too_large")
     async with serving() as site, site.line() as (reader, writer):
-        writer.write(POST + b"x: ")
+        writer.write(POST + begun)
         sent = 0
         while refused("head_too_large") == before:
             writer.write(b"a" * 1_024)
@@ -255,6 +266,7 @@ async def test_field_without_an_end_is_431_before_it_fills_the_memory() -> None:
         answer = await reader.readuntil(b"\r\n\r\n")
 
     assert status(answer) == 431
+    assert site.echo.asked == []
 
 
 async def test_head_at_its_limits_is_taken() -> None:
@@ -325,6 +337,52 @@ async def test_body_that_nobody_waits_for_does_not_hold_the_connection(
 
     assert status(answer) == 200
     assert refused("body_late") == before + 1
+
+
+async def test_nonsense_after_an_answer_gets_no_second_one() -> None:
+    async with serving() as site, site.line() as (reader, writer):
+        writer.write(POST.replace(b"/one", b"/unread") + CHUNKED + b"\r\n")
+        first = await reader.readuntil(b"\r\n\r\n0")
+        writer.write(b"nonsense\r\n")
+        rest = await reader.read()
+
+    assert status(first) == 200
+    assert rest == b""
+
+
+async def test_trailer_is_no_part_of_the_head() -> None:
+    sent = POST + CHUNKED + b"connection: close\r\n\r\n5\r\nhello\r\n0\r\nx-api-key: a\r\n\r\n"
+    async with serving() as site:
+        answer = await site.answer(sent)
+
+    assert status(answer) == 200
+    assert site.echo.asked == [("POST", "/one", b"hello")]
+    assert b"x-api-key" not in dict(site.echo.fields)
+
+
+async def test_body_in_many_small_chunks_is_taken() -> None:
+    whole = POST + CHUNKED + b"connection: close\r\n\r\n" + b"1;a=b\r\nx\r\n" * 5_000 + b"0\r\n\r\n"
+    async with serving() as site:
+        answer = await site.answer(whole)
+
+    assert status(answer) == 200
+    assert site.echo.asked == [("POST", "/one", b"x" * 5_000)]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"), GET * 2],
+    ids=["last one", "two in a row"],
+)
+async def test_answer_that_its_client_does_not_read_does_not_hold_the_connection(
+    asked: bytes,
+) -> None:
+    async with serving(idle_seconds=0) as site, site.line() as (reader, writer):
+        cast("asyncio.Transport", writer.transport).pause_reading()
+        writer.write(asked.replace(b"/one", b"/long"))
+        await until(lambda: bool(site.echo.asked))
+        await until(lambda: not site.state.connections)
+        assert not reader.at_eof()
 
 
 async def test_connections_beyond_the_limit_get_503_and_others_go_on() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from core_api.keys import Ended, Key, Keyring, NewKey, Role, digest, generate, id_of
 from core_api.recent import Recent
+from core_ingest.errors import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -128,6 +129,19 @@ async def test_requests_that_need_the_same_key_share_one_look_up() -> None:
 
     assert None not in found
     assert store.asked == [key.id]
+
+
+async def test_who_waits_for_a_turn_behind_a_store_that_hangs_is_told_so() -> None:
+    async def hang(_id: str) -> Key | None:
+        await asyncio.Event().wait()
+        return None
+
+    ring = Keyring(hang, seconds=10, clock=Clock(), patience=0.01)
+    found = await asyncio.gather(
+        *(ring.identify(generate().text) for _ in range(5)), return_exceptions=True
+    )
+
+    assert [type(one) for one in found] == [StoreUnavailable] * 5
 
 
 async def test_flood_of_unknown_ids_does_not_push_a_real_key_out() -> None:
