@@ -8,39 +8,24 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from core_consumer.settings import ConsumerSettings
 from ingress_runtime.doctor import Examination
 from ingress_runtime.findings import Finding, fail, ok, warn
-from ingress_runtime.kafka import topics
-from ingress_runtime.kafka.connection import connected, options
-from ingress_runtime.kafka.errors import TRANSLATED, KafkaTrouble, translated
+from ingress_runtime.kafka import examination
+from ingress_runtime.kafka.connection import options
+from ingress_runtime.kafka.errors import TRANSLATED, translated
 from ingress_runtime.kafka.settings import KafkaSettings
 from ingress_runtime.settings import load
 
 _SECONDS = 10.0
-_BROKERS = "brokers"
 _GROUP = "consumer group"
 
 
 async def examine(environ: Mapping[str, str]) -> AsyncIterator[Finding]:
     """Connect, look at the topic, and ask what the group has read of it. Nothing is joined."""
     settings, kafka = load(ConsumerSettings, KafkaSettings, environ=environ)
-    try:
-        async with connected(kafka, _SECONDS) as client:
-            number = len(client.cluster.brokers())
-            topic = await topics.describe(client, kafka.topic)
-    except KafkaTrouble as error:
-        yield fail(
-            _BROKERS,
-            str(error),
-            "Start them, or correct the INGRESS_KAFKA_ settings of this machine.",
-        )
-        return
-    yield ok(_BROKERS, f"{kafka.servers} answers, a cluster of {number}")
-    if topic is None:
-        command = topics.create_command(kafka.topic)
-        yield fail(f"topic {kafka.topic}", "it is not there", f"Make it: {command}")
-        return
-    for finding in topics.check(topic, number):
+    found, topic = await examination.look(kafka, _SECONDS)
+    for finding in found:
         yield finding
-    yield await _group(settings, kafka, topic.partitions)
+    if topic is not None:
+        yield await _group(settings, kafka, topic.partitions)
 
 
 async def _group(settings: ConsumerSettings, kafka: KafkaSettings, partitions: int) -> Finding:

@@ -51,6 +51,9 @@ STATE = Enum(
     states=["flowing", "slow", "retry", "breaker", "closing"],
 )
 
+_ROLLBACK_SECONDS = 1.0
+"""A database that hangs may never tell that a transaction was rolled back."""
+
 log = structlog.get_logger()
 
 
@@ -101,6 +104,7 @@ class Pipeline:
         self._work: asyncio.Task[None] | None = None
         self._held: Hold | None = None
         self._generation = 0
+        self._moving = False
         self._failures = 0
         self.objection: str | None = None
         STATE.state("flowing")
@@ -120,24 +124,41 @@ class Pipeline:
             self._fail({part.place: part.first for part in found}, error)
 
     async def _take(self, found: Sequence[Part]) -> None:
-        generation = self._generation
-        fresh = await self._resets.continuing(found, self._consumer())
+        if self._moving:  # it is not known yet where the group stands in its new partitions
+            self._fetch_again(found)
+            self._pause()
+            return
+        generation, failures = self._generation, self._failures
+        beginnings = await self._resets.beginnings(found, self._consumer())
         if generation != self._generation:
             return  # its partitions were moved; whoever has them reads it again
-        for part in fresh:
-            self.positions.receive(part.place, part.first, part.following)
-        batch = Batch(fresh)
+        if self._failures > failures:  # the batch before is to be read again, and it comes first
+            self._fetch_again(found)
+            return
+        batch = self._received(found, beginnings)
         for _ in batch.read():
             await asyncio.sleep(0)  # the transaction of the batch before goes on meanwhile
         if self._held is None:
             await self._await_work()
         if generation != self._generation:
             return  # likewise
-        if self._held is not None:
+        if self._held is not None or self._failures > failures:
+            # The batch before is not stored, also where the pause after its failure is over.
             self._rewind(batch.starts)
-            self._pause()
+            if self._held is not None:
+                self._pause()
         elif batch.parts:
             self._work = asyncio.create_task(self._process(batch))
+
+    def _received(self, found: Sequence[Part], beginnings: Mapping[Place, int]) -> Batch:
+        fresh = self._resets.continuing(found, beginnings, self._consumer())
+        for part in fresh:
+            self.positions.receive(part.place, part.first, part.following)
+        return Batch(fresh)
+
+    def _fetch_again(self, found: Sequence[Part]) -> None:
+        """Let what no note was taken of come again, behind what is expected before it."""
+        self._seek({part.place: self.positions.next(part.place, part.first) for part in found})
 
     async def _await_work(self) -> None:
         """Wait for the batch in work; where that takes long, hold the partitions and poll on."""
@@ -214,6 +235,7 @@ class Pipeline:
     async def revoke(self) -> None:
         """Finish the batch in work, or give it up: the partitions are about to move."""
         self._generation += 1
+        self._moving = True
         if not await self._finished(self._pace.farewell):
             ABANDONED.inc()
             log.warning("batch_abandoned", waited_seconds=self._pace.farewell)
@@ -221,12 +243,18 @@ class Pipeline:
 
     def assign(self, committed: Mapping[Place, int | None]) -> None:
         """Begin with these partitions, at what the group has committed."""
+        self._moving = False
         self.positions.assign(committed)
         if self._held is not None:
             self._pause()
+        else:
+            self._resume()
 
     async def close(self, within: float) -> bool:
-        """Take nothing more; return whether the batch in work was finished `within` seconds."""
+        """Take nothing more; return whether the batch in work was finished `within` seconds.
+
+        One that was not is given up, which may take a second more.
+        """
         self._hold(Hold.CLOSING)
         return await self._finished(within)
 
@@ -237,14 +265,17 @@ class Pipeline:
         done, _ = await asyncio.wait({self._work}, timeout=within)
         if not done:
             self._work.cancel()
-            await asyncio.wait({self._work}, timeout=within)
+            await asyncio.wait({self._work}, timeout=min(within, _ROLLBACK_SECONDS))
         return bool(done)
 
     def _rewind(self, starts: Mapping[Place, int]) -> None:
         """Read from `starts` again. Were a seek to fail, `Resets` would notice the gap."""
+        self._seek(self.positions.rewind(starts))
+
+    def _seek(self, offsets: Mapping[Place, int]) -> None:
         consumer = self._consumer()
         ours = consumer.assignment()
-        for place, offset in self.positions.rewind(starts).items():
+        for place, offset in offsets.items():
             if TopicPartition(*place) in ours:
                 consumer.seek(TopicPartition(*place), offset)
 
@@ -264,6 +295,9 @@ class Pipeline:
             return
         self._held = None  # an objection stays until a batch is stored
         STATE.state("flowing")
+        self._resume()
+
+    def _resume(self) -> None:
         consumer = self._consumer()
         consumer.resume(*consumer.assignment())
 

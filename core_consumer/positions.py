@@ -82,6 +82,13 @@ class Positions:
         standing.asked = standing.expected
         return standing.expected
 
+    def next(self, place: Place, first: int) -> int:
+        """Return the offset to read next, if what came at `first` was not received."""
+        standing = self._standings.get(place)
+        if standing is None or standing.expected is None:
+            return first
+        return min(first, standing.expected)
+
     def receive(self, place: Place, first: int, following: int) -> None:
         """Take note that everything from `first` up to `following` came."""
         standing = self._standing(place)

@@ -1,7 +1,7 @@
 """Detects that a partition is not read where it was left, and says so: offsets were reset."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 from aiokafka import TopicPartition
@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from core_consumer.batch import Part
 from core_consumer.interfaces import Consumer
-from core_consumer.positions import Positions, Start
+from core_consumer.positions import Place, Positions, Start
 
 RESETS = Counter(
     "core_consumer_offset_resets",
@@ -32,11 +32,30 @@ class Resets:
     def __init__(self, positions: Positions) -> None:
         self._positions = positions
 
-    async def continuing(self, found: Sequence[Part], consumer: Consumer) -> list[Part]:
-        """Return the parts to go on with; those that leave a gap are asked for again."""
-        return [part for part in found if await self._continues(part, consumer)]
+    async def beginnings(self, found: Sequence[Part], consumer: Consumer) -> Mapping[Place, int]:
+        """Return the first offset of each partition that leaves a gap; not where nobody tells now."""
+        gaps = [
+            TopicPartition(*part.place)
+            for part in found
+            if self._positions.judge(part.place, part.first) is Start.GAP
+        ]
+        if not gaps:
+            return {}
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return {(*gap,): at for gap, at in (await consumer.beginning_offsets(gaps)).items()}
+        except (KafkaError, TimeoutError):
+            return {}
 
-    async def _continues(self, part: Part, consumer: Consumer) -> bool:
+    def continuing(
+        self, found: Sequence[Part], beginnings: Mapping[Place, int], consumer: Consumer
+    ) -> list[Part]:
+        """Return the parts to go on with; those that leave a gap are asked for again."""
+        return [
+            part for part in found if self._continues(part, beginnings.get(part.place, 0), consumer)
+        ]
+
+    def _continues(self, part: Part, beginning: int, consumer: Consumer) -> bool:
         place, first = part.place, part.first
         start = self._positions.judge(place, first)
         if start is Start.EXPECTED:
@@ -55,7 +74,7 @@ class Resets:
             said.info("offsets_skipped", meaning="the brokers have no records between")
             return True
         expected = self._positions.ask(place)
-        if await _beginning(place, consumer) > expected:
+        if beginning > expected:
             RESETS.labels("expired").inc()
             said.error(
                 "records_expired_unread",
@@ -63,17 +82,8 @@ class Resets:
                 meaning="the topic's retention is shorter than this group was behind; what is lost "
                 "shows as unaccounted",
             )
-            return True
+            if first <= beginning:
+                return True
         said.info("offsets_asked_for_again", expected=expected)
-        consumer.seek(TopicPartition(topic, partition), expected)
+        consumer.seek(TopicPartition(topic, partition), max(expected, beginning))
         return False
-
-
-async def _beginning(place: tuple[str, int], consumer: Consumer) -> int:
-    """Return the first offset that a partition has, or 0 where the brokers do not tell now."""
-    partition = TopicPartition(*place)
-    try:
-        async with asyncio.timeout(_SECONDS):
-            return (await consumer.beginning_offsets([partition]))[partition]
-    except (KafkaError, TimeoutError):
-        return 0

@@ -23,12 +23,11 @@ from ingress_runtime.backoff import Backoff
 from ingress_runtime.heartbeat import Heartbeat
 from ingress_runtime.kafka import topics
 from ingress_runtime.kafka.connection import connected, options
-from ingress_runtime.kafka.errors import translated
+from ingress_runtime.kafka.errors import KafkaTrouble, translated
 from ingress_runtime.kafka.settings import KafkaSettings
 from ingress_runtime.shutdown import Shutdown
 
 _START_SECONDS = 20.0
-_CLOSE_SECONDS = 5.0
 _FIRST_PAUSE = 0.25
 _LONGEST_PATIENCE = 10.0
 _OBJECTS_A_RECORD = 60
@@ -94,6 +93,26 @@ class Consumption:
             raise translated(error) from error
         self._joined = True
 
+    async def broken(self) -> None:
+        """Wait until aiokafka reads no more, whatever is polled: only a new start mends that.
+
+        Its tasks outlive every trouble that it knows of. Raises KafkaTrouble.
+        """
+        consumer = self.consumer()
+        done, _ = await asyncio.wait(
+            {
+                consumer._coordinator._coordination_task,  # noqa: SLF001 — nothing public tells
+                consumer._fetcher.error_future,  # noqa: SLF001 — likewise
+            },
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        (ended, *_) = done
+        error = None if ended.cancelled() else ended.exception()
+        raise KafkaTrouble(
+            f"the Kafka client has ended by itself{f': {error}' if error else ''}. Start the "
+            "consumer again: it reads on where its group stands"
+        ) from error
+
     async def stop(self) -> None:
         """Finish the batch in work, commit, and leave the group, all within the grace period."""
         self._stopping = True
@@ -118,8 +137,8 @@ async def run(
 ) -> None:
     """Consume until `stop` is requested, then finish within the grace period.
 
-    Raises KafkaTrouble where brokers or topic are not there, IngestError where the database is not
-    or lacks migrations, OSError where the metrics port cannot be bound.
+    Raises KafkaTrouble where brokers or topic are not there or the client breaks, IngestError where
+    the database is not or lacks migrations, OSError where the metrics port cannot be bound.
     """
     async with connected(kafka, _START_SECONDS) as client:
         await topics.require(client, kafka.topic)
@@ -143,23 +162,26 @@ async def run(
 async def _consume(consumption: Consumption, settings: ConsumerSettings, stop: Shutdown) -> None:
     asking = asyncio.create_task(stop.wait())
     joining = asyncio.create_task(consumption.start())
-    watching: asyncio.Task[None] | None = None
+    attending: list[asyncio.Task[None]] = []
     try:
         await asyncio.wait({asking, joining}, return_when=asyncio.FIRST_COMPLETED)
         if joining.done():
             await joining
             log.info("consumer_started", group=settings.group)
             collector.spare_batches(_OBJECTS_A_RECORD * settings.batch_records)
-            watching = asyncio.create_task(consumption.watch.run(settings.watch_seconds))
-            await asyncio.wait({asking, watching}, return_when=asyncio.FIRST_COMPLETED)
+            attending = [
+                asyncio.create_task(consumption.watch.run(settings.watch_seconds)),
+                asyncio.create_task(consumption.broken()),
+            ]
+            await asyncio.wait({asking, *attending}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in filter(None, (asking, joining, watching)):
+        for task in (asking, joining, *attending):
             task.cancel()
         await asyncio.wait({joining})
         await consumption.stop()
-    if watching is not None:
+    for task in attending:
         with suppress(asyncio.CancelledError):
-            await watching
+            await task
 
 
 @asynccontextmanager
@@ -176,11 +198,7 @@ async def _pool(settings: DatabaseSettings) -> AsyncIterator[asyncpg.Pool]:
                 await migrate.require(connection)
         yield pool
     finally:
-        try:
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await pool.close()
-        except TimeoutError:
-            pool.terminate()
+        await database.close(pool)
 
 
 async def _pass_fault_point(step: str) -> None:

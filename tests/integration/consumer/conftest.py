@@ -230,9 +230,8 @@ class Core:
         more = {} if step is None else {"step": step}
         return Gate(IngestHandler(self.pool, **more))
 
-    @asynccontextmanager
-    async def member(self, handler: Any = None, **settings: Any) -> AsyncIterator[Consumption]:
-        """Run a member until the block ends; then stop it gracefully."""
+    def settings(self, **changed: Any) -> ConsumerSettings:
+        """Return the settings of a member, quicker than usual to notice and to repeat."""
         given: dict[str, Any] = {
             "group": self.kafka.topic,
             "session_seconds": 6,
@@ -241,9 +240,18 @@ class Core:
             "grace_seconds": 20,
             "retry_seconds": 0.5,
         }
-        consumption = Consumption(
-            ConsumerSettings(**(given | settings)), self.kafka, handler or IngestHandler(self.pool)
+        return ConsumerSettings(**(given | changed))
+
+    def consumption(self, handler: Any = None, **settings: Any) -> Consumption:
+        """Return a member that was not started."""
+        return Consumption(
+            self.settings(**settings), self.kafka, handler or IngestHandler(self.pool)
         )
+
+    @asynccontextmanager
+    async def member(self, handler: Any = None, **settings: Any) -> AsyncIterator[Consumption]:
+        """Run a member until the block ends; then stop it gracefully."""
+        consumption = self.consumption(handler, **settings)
         try:
             await consumption.start()
             yield consumption

@@ -1,11 +1,20 @@
 """A partition that is not as it was left raises an alarm, and what is there is read."""
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Never
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from prometheus_client import REGISTRY
 
+from core_consumer import service
+from ingress_runtime import collector
+from ingress_runtime.kafka.errors import KafkaTrouble
+from ingress_runtime.shutdown import Shutdown
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.integration.consumer.conftest import Core, Log
 
 pytestmark = [pytest.mark.anyio, pytest.mark.capability("true_end_offsets")]
@@ -49,6 +58,39 @@ async def test_a_topic_that_vanished_and_came_back_empty(core: "Core", log: "Log
         await core.until(log.everything_is_acknowledged)
         await member.watch.look()
         assert member.ready() is True
+
+
+def coordination_fails(consumer: AIOKafkaConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_given: object) -> Never:
+        raise AssertionError("a defect")
+
+    monkeypatch.setattr(consumer._coordinator, "_maybe_do_autocommit", fail)
+    consumer._coordinator.request_rejoin()
+
+
+def fetching_ends(consumer: AIOKafkaConsumer, _monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer._fetcher.error_future.cancel()
+
+
+@pytest.mark.parametrize("end", [coordination_fails, fetching_ends])
+async def test_a_consumer_whose_client_breaks_ends_and_says_so(
+    core: "Core",
+    log: "Log",
+    monkeypatch: pytest.MonkeyPatch,
+    end: "Callable[[AIOKafkaConsumer, pytest.MonkeyPatch], None]",
+) -> None:
+    monkeypatch.setattr(collector, "spare_batches", lambda _: None)
+    consumption = core.consumption()
+    await log.write([log.frame(number) for number in range(30)])
+    running = asyncio.create_task(
+        service._consume(consumption, core.settings(watch_seconds=300), Shutdown())
+    )
+    await core.holds(30)
+
+    end(consumption.consumer(), monkeypatch)
+    await core.until(running.done)
+    with pytest.raises(KafkaTrouble, match=r"has ended by itself.*Start the consumer again"):
+        await running
 
 
 async def test_lag_is_measured_by_partition(core: "Core", log: "Log") -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from core_consumer.pipeline import Hold
 from core_ingest.errors import StoreUnavailable
+from core_ingest.handler import Result
 from core_ingest.ledger.accounting import account
 from core_ingest.unreadable import UNKNOWN_WORKSPACE
 
@@ -218,6 +219,28 @@ async def test_what_is_not_finished_in_time_is_given_up_unacknowledged(
         await core.until(lambda: gate.attempts == 1)
     assert await log.committed() == {}
     assert await core.facts() == 0
+
+
+async def test_a_database_that_hangs_does_not_keep_a_member_in_its_group(
+    core: "Core", log: "Log"
+) -> None:
+    stuck, answers = asyncio.Event(), asyncio.Event()
+
+    class Hung:
+        async def handle_together(self, _deliveries: object) -> list[Result]:
+            stuck.set()
+            try:
+                await answers.wait()
+            finally:  # nor does it answer to a cancellation
+                await answers.wait()
+            raise AssertionError("it was to be cancelled")
+
+    await log.write([log.frame(number) for number in range(60)])
+    async with core.member(Hung(), grace_seconds=8) as member:
+        await stuck.wait()
+    assert member._subscriber.consumer is None  # set once the group is left
+    answers.set()
+    assert await log.committed() == {}
 
 
 @pytest.mark.capability("adds_partitions")

@@ -140,5 +140,5 @@ async def test_the_doctor_looks_at_brokers_topic_and_group(
     )
     examined = (await doctor.communicate())[0].decode()
 
-    assert re.search(r"ok +brokers: .* a cluster of 1", examined), examined
+    assert re.search(r"ok +kafka: .* a cluster of 1", examined), examined
     assert re.search(r"ok +consumer group: .* has 0 records", examined), examined

@@ -1,5 +1,6 @@
 """A partition's records, and a consumer that only takes note."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +34,14 @@ class FakeConsumer:
     sought: list[tuple[int, int]] = field(default_factory=list)
     paused: set[TopicPartition] = field(default_factory=set)
     trouble: Exception | None = None
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.answers.set()
+
+    def positions(self) -> dict[int, int]:
+        """Return where each partition that was sought is read next."""
+        return dict(self.sought)
 
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition(TOPIC, number) for number in range(3)}
@@ -60,6 +69,7 @@ class FakeConsumer:
     async def beginning_offsets(
         self, partitions: list[TopicPartition]
     ) -> Mapping[TopicPartition, int]:
+        await self.answers.wait()
         return {each: self.beginnings.get(each.partition, 0) for each in partitions}
 
 

@@ -32,6 +32,8 @@ class Handler:
         self.outcome = PLAIN[OutcomeKind.ACCEPTED]
         self.open = asyncio.Event()
         self.open.set()
+        self.pause = 0.5
+        """Share of the longest pause after a failure: with 0 it is over at once."""
 
     async def handle_together(self, deliveries: Sequence[Delivery]) -> list[Result]:
         self.given.append([(each.route, list(each.offsets)) for each in deliveries])
@@ -53,7 +55,7 @@ async def pipeline(handler: Handler, consumer: "FakeConsumer") -> AsyncIterator[
         lambda: consumer,
         breaker=Breaker(100, 0.9),
         pace=Pace(patience=0.02, farewell=0.02, backoff=Backoff(0.001, 0.001)),
-        dice=lambda: 0.5,
+        dice=lambda: handler.pause,
     )
     made.assign({(TOPIC, number): 0 for number in range(3)})
     yield made
@@ -128,6 +130,50 @@ async def test_a_failed_batch_is_sought_back_in_every_partition_and_nothing_is_c
     assert sorted(consumer.sought) == [(0, 0), (1, 0), (2, 0)]
     assert consumer.committed == []
     assert pipeline.objection == "away"
+
+
+async def test_a_batch_that_is_read_while_the_one_before_fails_does_not_pass_it(
+    pipeline: Pipeline, handler: Handler, consumer: "FakeConsumer", records: Make
+) -> None:
+    handler.open.clear()
+    handler.trouble = StoreUnavailable("away")
+    handler.pause = 0.0
+    await pipeline.take([*records(0, 0, 2), *records(1, 0, 2)])
+    reading = asyncio.create_task(pipeline.take([*records(1, 2, 2_000), *records(2, 0, 2_000)]))
+    await asyncio.sleep(0)
+    handler.open.set()
+    await settled(pipeline)
+    await asyncio.sleep(0)
+    assert pipeline.held is None  # the pause is over, and the batch behind is still being read
+    assert not reading.done()
+    handler.trouble = None
+    await reading
+    await settled(pipeline)
+
+    assert consumer.committed == []
+    assert sorted(consumer.sought) == [(0, 0), (1, 0), (2, 0)]
+    assert consumer.paused == set()
+
+
+async def test_a_failure_while_a_gap_is_asked_about_is_what_comes_next(
+    pipeline: Pipeline, handler: Handler, consumer: "FakeConsumer", records: Make
+) -> None:
+    handler.open.clear()
+    handler.trouble = StoreUnavailable("away")
+    handler.pause = 0.0
+    await pipeline.take(records(0, 0, 2))
+    consumer.answers.clear()
+    asking = asyncio.create_task(pipeline.take([*records(0, 7, 2), *records(1, 0, 2)]))
+    await asyncio.sleep(0)
+    handler.open.set()
+    await settled(pipeline)
+    await asyncio.sleep(0)
+    consumer.answers.set()
+    await asking
+
+    assert pipeline.held is None
+    assert len(handler.given) == 1
+    assert consumer.positions() == {0: 0, 1: 0}
 
 
 @pytest.mark.parametrize("error", [TopicAuthorizationFailedError(TOPIC), RuntimeError("a defect")])
@@ -211,6 +257,23 @@ async def test_partitions_that_come_while_all_are_held_are_held_too(
     assert len(handler.given) == 1
 
 
+async def test_nothing_is_taken_before_it_is_known_where_the_group_stands(
+    pipeline: Pipeline, handler: Handler, consumer: "FakeConsumer", records: Make
+) -> None:
+    await pipeline.revoke()
+    await pipeline.take(records(0, 5, 2))
+    assert handler.given == []
+    assert consumer.sought == [(0, 5)]
+    assert consumer.paused == consumer.assignment()
+
+    pipeline.assign({(TOPIC, 0): 5})
+    assert consumer.paused == set()
+    await pipeline.take(records(0, 5, 2))
+    await settled(pipeline)
+    assert consumer.committed == [{place(0): 7}]
+    assert consumer.sought == [(0, 5)]
+
+
 async def test_a_gap_is_asked_for_again_and_then_passed(
     pipeline: Pipeline, consumer: "FakeConsumer", records: Make
 ) -> None:
@@ -234,6 +297,20 @@ async def test_records_that_expired_unread_raise_an_alarm(
 
     assert resets("expired") == before + 1
     assert consumer.committed == [{place(0): 7}]
+
+
+async def test_what_did_not_expire_is_asked_for_again(
+    pipeline: Pipeline, consumer: "FakeConsumer", records: Make
+) -> None:
+    before = resets("expired")
+    consumer.beginnings = {0: 5}
+    await pipeline.take(records(0, 7, 2))
+    assert consumer.sought == [(0, 5)]
+
+    await pipeline.take(records(0, 5, 4))
+    await settled(pipeline)
+    assert resets("expired") == before + 1
+    assert consumer.committed == [{place(0): 9}]
 
 
 async def test_a_partition_that_was_made_anew_raises_an_alarm_and_is_read(
