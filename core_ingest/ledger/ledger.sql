@@ -71,9 +71,11 @@ DELETE FROM checkpoints WHERE workspace = $1 AND publisher = $2 AND number <= $3
 
 -- name: accounts
 -- Epochs of a workspace, with how long their publisher has not reported them: it may report others
--- and have lost the journal that knew this one.
-SELECT e.publisher, e.epoch, e.lowest, e.highest, e.first, e.head, e.pending, e.closed, e.reported,
-    now() - coalesce(e.reported, max(e.reported) OVER (PARTITION BY e.publisher)) AS silence
+-- and have lost the journal that knew this one. NULL is the silence of one that reports nothing.
+SELECT e.publisher, e.epoch, e.lowest, e.highest, e.first, e.head, e.pending, e.reported,
+    CASE WHEN max(e.reported) OVER (PARTITION BY e.publisher) IS NOT NULL
+        THEN now() - coalesce(e.reported, e.known)
+    END AS silence
 FROM ledger_epochs e JOIN workspaces w ON w.id = e.workspace
 WHERE w.name = $1
 ORDER BY e.publisher, e.epoch;

@@ -1,7 +1,7 @@
 """A handler over a real database, an edge that sends to it, and eyes on what it stored."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,15 +12,22 @@ import pytest
 
 from core_ingest.door import Door, Principal
 from core_ingest.handler import IngestHandler, Within
+from core_ingest.ledger.accounting import Accounting, Terms, account
+from core_ingest.ledger.settlements import Settlements
 from core_ingest.outcome import Outcome
 from core_ingest.reading import Value, of_columns
 from core_ingest.store.database import connect
+from core_ingest.store.transaction import Transaction
 from ingress_contracts import kinds
 from ingress_contracts.content_id import content_id
 from ingress_contracts.envelope import Envelope
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 EPOCH = UUID("01930000-0000-7000-8000-000000000001")
+PARTS = (
+    "accepted", "unchanged", "stale", "duplicate", "conflict", "empty", "quarantined",
+    "dead_lettered", "dropped", "in_flight", "unaccounted",
+)  # fmt: skip
 
 
 @dataclass
@@ -168,6 +175,44 @@ class Core:
         )
         return [tuple(row) for row in rows]
 
+    async def settle(
+        self,
+        edge: Edge,
+        numbers: Iterable[int],
+        outcome: str = "accepted",
+        door: Door = Door.HTTP,
+    ) -> None:
+        """Append settlements of `edge` in one transaction, as the handler does."""
+        settlements = Settlements(0)
+        workspace = await self._number_of(edge.workspace)
+        for number in numbers:
+            settlements.settle(workspace, edge.publisher, edge.epoch, door, outcome, number, 0)
+        async with self.pool.acquire() as connection, connection.transaction():
+            await Transaction(connection).append_settlements(settlements.rows())
+
+    async def _number_of(self, workspace: str) -> int:
+        await self.pool.execute(
+            "INSERT INTO workspaces (name) VALUES ($1) ON CONFLICT DO NOTHING", workspace
+        )
+        found: int = await self.pool.fetchval(
+            "SELECT id FROM workspaces WHERE name = $1", workspace
+        )
+        return found
+
+    async def accounted(self, workspace: str = "acme") -> dict[str, int]:
+        """Return a workspace's terms that are not zero; the equation must hold."""
+        return shown(await self._accounting(workspace))
+
+    async def accounted_apart(self, workspace: str = "acme") -> dict[str, dict[str, int]]:
+        """Return the same of each publisher."""
+        found = await self._accounting(workspace)
+        return {each.publisher: shown(each) for each in found.publishers}
+
+    async def _accounting(self, workspace: str) -> Accounting:
+        found = await account(self.pool, workspace)
+        assert holds(found)
+        return found
+
     async def row(self, query: str) -> asyncpg.Record:
         """Return the one row that a query finds."""
         (found,) = await self.pool.fetch(query)
@@ -182,6 +227,26 @@ class Core:
 def short(outcome: Outcome) -> str:
     """Return an outcome as `kind`, or `kind: reason`."""
     return outcome.kind.value if outcome.reason is None else f"{outcome.kind}: {outcome.reason}"
+
+
+def shown(terms: Terms) -> dict[str, int]:
+    """Return the terms that are not zero."""
+    return {
+        name: value for name in Terms.model_fields if (value := getattr(terms, name)) and value > 0
+    }
+
+
+def holds(found: Accounting) -> bool:
+    """Return whether the equation holds, in the whole and for each publisher; the whole is the sum."""
+    accounts: list[Terms] = [found, *found.publishers]
+    return all(
+        each.received == sum(getattr(each, part) for part in PARTS)
+        and each.stranded <= each.in_flight
+        for each in accounts
+    ) and all(
+        getattr(found, name) == sum(getattr(each, name) for each in found.publishers)
+        for name in Terms.model_fields
+    )
 
 
 @pytest.fixture

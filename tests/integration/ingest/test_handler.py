@@ -8,10 +8,9 @@ from uuid import UUID
 import pytest
 
 from core_ingest.door import Door, Principal
-from core_ingest.errors import ClockAhead, IngestError
+from core_ingest.errors import ClockAhead
 from core_ingest.handler import Delivery
 from core_ingest.signals.labels import LABELS, Label
-from core_ingest.store.database import Connection
 from core_ingest.store.identities import vehicle_id
 from ingress_contracts import kinds
 
@@ -296,51 +295,6 @@ async def test_foreign_envelopes_are_refused_and_leave_no_trace(core: "Core", ed
 async def test_no_envelopes_are_no_outcomes(core: "Core") -> None:
     assert await core.take() == []
     assert await core.handler.handle_together([]) == []
-
-
-async def test_statement_of_a_door_joins_the_transaction(core: "Core", edge: "Edge") -> None:
-    await core.pool.execute("CREATE TABLE cursors (at int PRIMARY KEY)")
-
-    async def advance(connection: Connection) -> None:
-        assert await connection.fetchval("SELECT count(*) FROM history") == 1
-        await connection.execute("INSERT INTO cursors VALUES (1)")
-
-    assert await core.take(edge.frame("speed", 1.0), within=[advance]) == ["accepted"]
-    assert await core.count("cursors") == 1
-
-
-async def test_batch_and_statement_are_rolled_back_together(core: "Core", edge: "Edge") -> None:
-    await core.pool.execute("CREATE TABLE cursors (at int PRIMARY KEY)")
-
-    class Fenced(Exception):
-        pass
-
-    async def advance(connection: Connection) -> None:
-        await connection.execute("INSERT INTO cursors VALUES (1)")
-
-    async def fence(_connection: Connection) -> None:
-        raise Fenced
-
-    with pytest.raises(Fenced):
-        await core.take(edge.frame("speed", 1.0), within=[advance, fence])
-
-    for table in ("cursors", "history", "latest", "settlements"):
-        assert await core.count(table) == 0
-
-
-async def test_statement_that_the_database_refuses_is_not_blamed_on_an_envelope(
-    core: "Core", edge: "Edge"
-) -> None:
-    await core.pool.execute("CREATE TABLE cursors (at int CHECK (at > 0))")
-
-    async def advance(connection: Connection) -> None:
-        await connection.execute("INSERT INTO cursors VALUES (0)")
-
-    with pytest.raises(IngestError, match="a statement that joined the batch failed"):
-        await core.take(edge.frame("speed", 1.0), within=[advance])
-
-    assert await core.count("history") == 0
-    assert await core.count("dead_letters") == 0
 
 
 async def ahead(core: "Core", seconds: float) -> datetime:
