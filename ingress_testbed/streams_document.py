@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from ingress_contracts.fields import Name, Provider, Text
 from telematics_publisher import explanations, provider
-from telematics_publisher.streams import Reference, StreamTable, WorkspaceEntry
+from telematics_publisher.streams import SHORTEST, Reference, StreamTable, WorkspaceEntry
 
 _HEAD = """\
 # streams.toml
@@ -36,21 +36,6 @@ _EXAMPLE = """\
 
 ```toml
 {example}```
-"""
-
-SHORTEST = """\
-[workspaces.acme]
-publisher = "edge-1"
-api_key = { env = "ACME_INGEST_KEY" }
-
-[[streams]]
-name = "buses"
-workspace = "acme"
-provider = "viriciti"
-credential = { env = "VIRICITI_API_KEY" }
-
-[streams.vehicles]
-arcc_004 = ["gps", "speed", "odo", "soc", "power"]
 """
 
 _KINDS: dict[Any, str] = {str: "text", Path: "path", int: "whole number", bool: "`true`/`false`"}

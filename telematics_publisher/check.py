@@ -42,11 +42,7 @@ async def check(
     chosen = _only(workspaces, only)
     if only is not None and workspaces and not any(one.streams for one in chosen):
         said = [*said, _no_such_stream(workspaces, only)]
-    for finding in said:
-        yield finding
-    async for finding in _core(chosen, way):
-        yield finding
-    for finding in journals.journals(settings.journal_dir, chosen, before_start=True):
+    async for finding in _all_but_streams(chosen, said, settings, way, before_start=True):
         yield finding
     chosen_streams = [pair for one in chosen for pair in one.streams]
     for entry, stream in chosen_streams:
@@ -71,11 +67,7 @@ async def examine(environ: Mapping[str, str]) -> AsyncIterator[Finding]:
     )
     way = Way(transport, cluster)
     workspaces, said = _read(settings.streams, environ, way)
-    for finding in said:
-        yield finding
-    async for finding in _core(workspaces, way):
-        yield finding
-    for finding in journals.journals(settings.journal_dir, workspaces, before_start=False):
+    async for finding in _all_but_streams(workspaces, said, settings, way, before_start=False):
         yield finding
     hosts = {
         (entry.provider, entry.url): (entry, stream)
@@ -134,6 +126,23 @@ def _only(workspaces: Sequence[Workspace], name: str | None) -> list[Workspace]:
 def _no_such_stream(workspaces: Sequence[Workspace], name: str) -> Finding:
     names = sorted({entry.name for one in workspaces for entry, _ in one.streams})
     return fail("--stream", f"there is no stream {name!r}", f"Choose one of: {', '.join(names)}.")
+
+
+async def _all_but_streams(
+    workspaces: Sequence[Workspace],
+    said: Sequence[Finding],
+    settings: PublisherSettings,
+    way: Way,
+    *,
+    before_start: bool,
+) -> AsyncIterator[Finding]:
+    """Yield what was `said` of the file, then what is found of core and of the journals."""
+    for finding in said:
+        yield finding
+    async for finding in _core(workspaces, way):
+        yield finding
+    for finding in journals.journals(settings.journal_dir, workspaces, before_start=before_start):
+        yield finding
 
 
 async def _core(workspaces: Sequence[Workspace], way: Way) -> AsyncIterator[Finding]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
+from textwrap import indent
 
 import click
 
@@ -17,6 +18,8 @@ from telematics_publisher.errors import JournalError, StreamsError, WayClosed
 from telematics_publisher.settings import PublisherSettings, TransportSettings
 from telematics_publisher.streams import Workspace
 from telematics_publisher.ways import Way
+
+_EXAMPLE = streams.SHORTEST.replace("\n\n", "\n")  # a paragraph, which click leaves as it is
 
 
 @click.group()
@@ -61,8 +64,8 @@ def check(path: Path | None, only: str | None, seconds: float, as_json: bool) ->
 
     Each stream is connected and subscribed, and its first three frames are shown. Nothing is
     journalled and nothing is stored in core. This opens a subscription of its own with the same
-    key, beside that of a publisher that runs: a provider may limit how many a key has. Each finding that is not `ok` says what to do; the
-    exit code is 0 only if all is well.
+    key, beside that of a publisher that runs: a provider may limit how many a key has. Each finding
+    that is not `ok` says what to do; the exit code is 0 only if all is well.
     """
     settings, transport, kafka, log_settings = load(
         PublisherSettings, TransportSettings, KafkaSettings, LogSettings
@@ -74,34 +77,25 @@ def check(path: Path | None, only: str | None, seconds: float, as_json: bool) ->
         raise SystemExit(1)
 
 
-@publisher.command()
+@publisher.command(
+    epilog=f"""\b
+Example of a streams.toml:
+{indent(_EXAMPLE, "  ")}
+\b
+Examples:
+  export INGRESS_API_URL=https://ingress.example.com ACME_INGEST_KEY=... VIRICITI_API_KEY=...
+  ingress publisher run --streams streams.toml
+  export INGRESS_TRANSPORT=kafka INGRESS_KAFKA_BOOTSTRAP=kafka-1:9092,kafka-2:9092
+  ingress publisher run --streams streams.toml
+"""
+)
 @_streams
 def run(path: Path | None) -> None:
     """Read every stream, journal each frame, send it until core has it.
 
     SIGTERM stops reading, drains the journals within PUBLISHER_GRACE_SECONDS, and keeps the rest
     for the next start.
-
-    \b
-    Example of a streams.toml:
-      [workspaces.acme]
-      publisher = "edge-1"
-      api_key = { env = "ACME_INGEST_KEY" }
-      [[streams]]
-      name = "buses"
-      workspace = "acme"
-      provider = "viriciti"
-      credential = { file = "/run/secrets/viriciti" }
-      [streams.vehicles]
-      arcc_004 = ["gps", "speed", "odo", "soc", "power"]
-
-    \b
-    Examples:
-      export INGRESS_API_URL=https://ingress.example.com ACME_INGEST_KEY=...
-      ingress publisher run --streams streams.toml
-      export INGRESS_TRANSPORT=kafka INGRESS_KAFKA_BOOTSTRAP=kafka-1:9092,kafka-2:9092
-      ingress publisher run --streams streams.toml
-    """  # noqa: D301 — click reads the escape
+    """
     log_settings, settings, transport, kafka, fault_settings = load(
         LogSettings, PublisherSettings, TransportSettings, KafkaSettings, FaultSettings
     )

@@ -95,8 +95,11 @@ class Sender:
         if self.stopped is not None:
             await self._draining.wait()
 
-    async def checkpoint(self) -> None:
-        """Send a checkpoint. Everything sent before it must have been answered."""
+    async def checkpoint(self) -> bool:
+        """Send a checkpoint; return whether core took it.
+
+        Everything sent before it must have been answered.
+        """
         routes = await self._delivery.routes()
         number, epochs = await self._journal.checkpoint()
         checkpoint = Checkpoint(number=number, epochs=epochs, routes=tuple(routes))
@@ -105,12 +108,13 @@ class Sender:
             refusals = await self._delivery.send([envelope])
         except BatchRefused as error:
             self._log.error("checkpoint_refused", number=number, error=str(error))
-            return
+            return False
         if refusals:
             self._log.error("checkpoint_refused", number=number, error=refusals[0].reason)
-            return
+            return False
         CHECKPOINTS.labels(self._transport.name).inc()
         await self._journal.confirm(epochs)
+        return True
 
     async def _send_all(self, deliveries: asyncio.TaskGroup) -> None:
         due = self._clock() + self._pace.checkpoint_seconds

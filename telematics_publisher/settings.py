@@ -68,7 +68,8 @@ class PublisherSettings(Settings):
     journal_max_bytes: int = Field(
         default=4 * 2**30,
         ge=2**20,
-        description="Size at which a journal is full. Its write-ahead log comes on top: some MiB.",
+        description="Size at which a journal is full. What was read by then and its write-ahead log "
+        "come on top: some MiB.",
     )
     journal_max_age_seconds: float | None = Field(
         default=None,

@@ -22,6 +22,22 @@ _PLACE = re.compile(r"line (?P<line>\d+), column")
 _SECRET = re.compile(r"key|credential|secret|token|password|\bik_", re.IGNORECASE)
 _LONGEST_LINE = 80
 
+SHORTEST = """\
+[workspaces.acme]
+publisher = "edge-1"
+api_key = { env = "ACME_INGEST_KEY" }
+
+[[streams]]
+name = "buses"
+workspace = "acme"
+provider = "viriciti"
+credential = { env = "VIRICITI_API_KEY" }
+
+[streams.vehicles]
+arcc_004 = ["gps", "speed", "odo", "soc", "power"]
+"""
+"""The shortest file that works."""
+
 
 class Reference(BaseModel):
     """Where a secret is, since none is written into this file: give one of both keys."""

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from ingress_runtime.findings import Finding, fail, ok, warn
 from telematics_publisher.errors import JournalError, JournalInUse
-from telematics_publisher.journal import statements
-from telematics_publisher.journal.file import reading
+from telematics_publisher.journal import report
 from telematics_publisher.streams import Workspace
 from telematics_publisher.words import counted
 
@@ -52,17 +51,14 @@ def _directory(directory: Path) -> Finding:
 
 def _journal(path: Path, workspace: Workspace, *, before_start: bool) -> Finding:
     subject = f"journal of {workspace.name}"
-    sql = statements.load()
     try:
-        with reading(path) as connection:
-            ((owner_workspace, owner, *_),) = connection.execute(sql["identity"]).fetchall()
-            pending = connection.execute(sql["pending_ranges"]).fetchall()
+        (owner_workspace, owner), waiting = report.waiting(path)
     except JournalInUse:
         found = f"{path} is in use by a publisher that runs"
         if not before_start:
             return ok(subject, found)
         return warn(subject, found, "Stop that publisher before you start another one.")
-    except (JournalError, ValueError) as error:
+    except JournalError as error:
         return fail(
             subject,
             f"{path} cannot be read as a journal: {error}",
@@ -75,7 +71,6 @@ def _journal(path: Path, workspace: Workspace, *, before_start: bool) -> Finding
             f"{path} belongs to publisher {owner} of workspace {owner_workspace}",
             "Correct the names in streams.toml, or move the file away once it is drained.",
         )
-    waiting = sum(last - first + 1 for first, last in pending)
     found = (
         f"{path} is free; {counted(waiting, 'record')} in it {'waits' if waiting == 1 else 'wait'} "
         "for core"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from telematics_publisher.delivery import Delivery
+from telematics_publisher.errors import NotAuthorised
 from telematics_publisher.journal.journal import Journal
 from telematics_publisher.journal.limits import Limits
 from telematics_publisher.records import Envelopes
@@ -68,8 +69,11 @@ async def _send(journal: Journal, sender: Sender) -> str | None:
     if journal.pending:
         return "core refuses reports on records that it refused; the log names them"
     await journal.seal()
-    await sender.checkpoint()
-    return None
+    try:
+        heard = await sender.checkpoint()
+    except NotAuthorised as error:  # the key ended just now
+        return str(error)
+    return None if heard else "core refuses to hear that it is over; the log says why"
 
 
 async def _watch(journal: Journal, progress: Callable[[int], object]) -> None:

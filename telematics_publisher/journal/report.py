@@ -1,6 +1,8 @@
 """A journal at rest, read without touching it: what is in it, and whether it is sound."""
 
 import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -67,11 +69,13 @@ def owner(path: Path) -> tuple[str, str]:
     Raises JournalInUse, JournalDamaged, or JournalBroken where it cannot be read.
     """
     with reading(path) as connection:
-        rows = _rows(connection, "identity")
-        if not rows:
-            raise JournalDamaged("it does not say whose journal it is")
-        workspace, publisher, _, _ = rows[0]
-        return workspace, publisher
+        return _owner(connection)
+
+
+def waiting(path: Path) -> tuple[tuple[str, str], int]:
+    """Return whose journal is at `path`, as `owner` does, and how many of its numbers are pending."""
+    with reading(path) as connection:
+        return _owner(connection), _size(_rows(connection, "pending_ranges"))
 
 
 def inspect(path: Path, now: int) -> Report:
@@ -79,12 +83,9 @@ def inspect(path: Path, now: int) -> Report:
 
     Raises JournalInUse, JournalDamaged, or JournalBroken where it cannot be read.
     """
-    with reading(path) as connection:
+    with reading(path) as connection, _sensible():
         _, version = stamp(connection)
-        rows = _rows(connection, "identity")
-        if not rows:
-            raise JournalDamaged("it does not say whose journal it is")
-        workspace, publisher, _, _ = rows[0]
+        workspace, publisher = _owner(connection)
         books = load_books(connection)
         lanes = tuple(LaneReport(*row) for row in _rows(connection, "by_lane"))
         ((oldest, newest, never_attempted),) = _rows(connection, "ages")
@@ -118,10 +119,9 @@ def verify(path: Path) -> list[str]:
     Raises JournalInUse or JournalBroken where that cannot be found out.
     """
     try:
-        with reading(path) as connection:
-            found = [*_structure(connection, path)]
-            return found or [*_contents(connection)]
-    except (JournalDamaged, ValueError) as error:
+        with reading(path) as connection, _sensible():
+            return _structure(connection, path) or _contents(connection)
+    except JournalDamaged as error:
         return [str(error)]
 
 
@@ -152,6 +152,17 @@ _RULES = {
 }
 
 
+@contextmanager
+def _sensible() -> Iterator[None]:
+    """Take values that make no sense for damage."""
+    try:
+        yield
+    except ValidationError as error:
+        raise JournalDamaged(f"it contradicts itself: {error.errors()[0]['msg']}") from error
+    except ValueError as error:
+        raise JournalDamaged(f"it contradicts itself: {error}") from error
+
+
 def _contents(connection: sqlite3.Connection) -> list[str]:
     found = []
     for name, rule in _RULES.items():
@@ -165,6 +176,14 @@ def _contents(connection: sqlite3.Connection) -> list[str]:
     return found
 
 
+def _owner(connection: sqlite3.Connection) -> tuple[str, str]:
+    rows = _rows(connection, "identity")
+    if not rows:
+        raise JournalDamaged("it does not say whose journal it is")
+    workspace, publisher, _, _ = rows[0]
+    return workspace, publisher
+
+
 def _rows(connection: sqlite3.Connection, name: str) -> list[Any]:
     return connection.execute(statements.load()[name]).fetchall()
 
@@ -175,5 +194,5 @@ def _file_bytes(path: Path) -> int:
     return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
 
-def _size(ranges: tuple[tuple[int, int], ...]) -> int:
+def _size(ranges: Iterable[tuple[int, int]]) -> int:
     return sum(last - first + 1 for first, last in ranges)

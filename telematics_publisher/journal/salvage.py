@@ -7,7 +7,7 @@ it has, and shows the others as unaccounted: they were lost, and not by any poli
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -21,11 +21,12 @@ from telematics_publisher.errors import JournalDamaged, JournalMismatch
 from telematics_publisher.journal import statements
 from telematics_publisher.journal.books import Epoch
 from telematics_publisher.journal.epochs import new_epoch
-from telematics_publisher.journal.file import open_file, reading
+from telematics_publisher.journal.file import open_file, reading, translated
 from telematics_publisher.journal.surgery import lengthen, transplanted
 from telematics_publisher.records import Lane
 
 _ROWS_AT_ONCE = 4_096
+_BYTES_AT_ONCE = 2**24
 _MOST_LOSSES = 20
 _GREATEST = 2**63 - 1
 _LATEST = 253_402_300_799_999_999  # the last microsecond that a datetime knows
@@ -70,11 +71,12 @@ class Salvage:
         JournalBroken where it cannot be read at all.
         """
         connection = open_file(target)
-        lengthen(self._path)
         try:
-            with transplanted(self._path, target, connection) as path:
-                self._rescue(path, connection, now)
-            self._write_books(connection)
+            lengthen(self._path)
+            with translated(target):
+                with transplanted(self._path, target, connection) as path:
+                    self._rescue(path, connection, now)
+                self._write_books(connection)
         finally:
             connection.close()
 
@@ -197,12 +199,14 @@ class Salvage:
     def _groups(self, source: sqlite3.Connection) -> Iterator[list[_Row]]:
         """Yield every record that can be read, in groups."""
         group: list[_Row] = []
+        size = 0
         for row in readable(source, self._lost):
             if (sound := self._row(row)) is not None:
                 group.append(sound)
-            if len(group) == _ROWS_AT_ONCE:
+                size += len(sound.data)
+            if len(group) == _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
                 yield group
-                group = []
+                group, size = [], 0
         if group:
             yield group
 
@@ -238,10 +242,9 @@ def readable(source: sqlite3.Connection, lost: Callable[[str], None]) -> Iterato
     after = 0
     while True:
         try:
-            for row in source.execute(_RECORDS, (after,)):
-                if row[0] > after:  # a damaged tree may come back to where it was
-                    yield row
-                    after = row[0]
+            for row in _rising(source.execute(_RECORDS, (after,)), after, lost):
+                yield row
+                after = row[0]
         except sqlite3.Error as error:
             resumed = _next_readable(source, after)
             lost(f"records {after + 1} to {'the end' if resumed is None else resumed} ({error})")
@@ -250,6 +253,34 @@ def readable(source: sqlite3.Connection, lost: Callable[[str], None]) -> Iterato
             after = resumed
         else:
             return
+
+
+def _rising(
+    rows: Iterable[tuple[Any, ...]], after: int, lost: Callable[[str], None]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows whose numbers rise beyond `after`, as those of a sound tree do.
+
+    A number that the following row contradicts is damaged: without this look ahead, one that is
+    too high would cost every record up to it.
+    """
+    held = None
+    try:
+        for row in rows:
+            if held is not None and row[0] > held[0]:
+                yield held
+                after = held[0]
+            elif row[0] <= after:  # a damaged tree may come back to where it was
+                lost(f"record {row[0]}, out of order")
+                continue
+            elif held is not None:
+                lost(f"record {held[0]}, out of order")
+            held = row
+    except sqlite3.Error:
+        if held is not None:
+            yield held
+        raise
+    if held is not None:
+        yield held
 
 
 _RECORDS = "SELECT sequence, lane, received, subject, data FROM records WHERE sequence > ? ORDER BY sequence"

@@ -29,7 +29,10 @@ def torn_commits(connection: sqlite3.Connection, path: Path) -> int:
     if not log.is_file() or not log.stat().st_size:
         return 0
     index = path.with_name(f"{path.name}-shm")
-    if index.is_file():  # it is shared, and its header tells
+    ((locking,),) = connection.execute("PRAGMA locking_mode").fetchall()
+    # A shared index tells in its header. Where locking is exclusive, SQLite keeps its own in memory,
+    # and a file is what a reader left that was killed.
+    if locking == "normal" and index.is_file():
         (readable,) = _MAX_FRAME.unpack_from(index.read_bytes()[:_INDEX_HEADER], _MAX_FRAME_AT)
     else:
         ((_, readable, _),) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

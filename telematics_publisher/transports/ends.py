@@ -19,7 +19,7 @@ from uuid import UUID
 from telematics_publisher.journal.ranges import RangeSet
 
 REMEMBERED = 10_000
-"""Numbers of a partition that are remembered: the latest ones, 8 bytes each."""
+"""Numbers of a partition that are remembered: the latest ones. 8 bytes each, and 200 a batch."""
 
 Number: TypeAlias = tuple[UUID, int]
 """Epoch and sequence."""

@@ -3,18 +3,27 @@
 import importlib.util
 import sys
 from collections.abc import AsyncIterator, Callable
+from email.utils import formatdate
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from websockets.asyncio.server import ServerConnection
 
+from ingress_runtime.kafka.producer import Producer
+from ingress_runtime.kafka.settings import KafkaSettings
+from ingress_testbed.servers.kafka import KafkaCluster
 from telematics_publisher.journal.journal import Journal
 from telematics_publisher.journal.limits import Limits
 from telematics_publisher.records import Lane, Record, provider_lane
+from telematics_publisher.transports.kafka import KafkaTransport
+from tests.integration.publisher.edge import SECRETS, Edge
+from tests.integration.publisher.traffic import Make
 
 if TYPE_CHECKING:
-    from tests.integration.publisher.door import Door
+    from tests.integration.publisher.door import Door, Request
     from tests.integration.publisher.provider_server import ProviderServer
 
 
@@ -87,3 +96,61 @@ async def provider(
     await server.start()
     yield server
     await server.stop()
+
+
+@pytest.fixture
+def core(door: "Door", doors: Any) -> "Door":
+    """A door that answers as core does: ready, and with a refusal that stores nothing."""
+
+    def reply(request: "Request") -> Any:
+        headers = {"date": formatdate(usegmt=True)}
+        if request.path == "/readyz":
+            return doors.Reply(200, b'{"ready":true}', headers)
+        answer = doors.accept(request, refused=[0], reason="unreadable_body")
+        return doors.Reply(200, answer.body, headers)
+
+    door.reply = reply
+    return door
+
+
+@pytest.fixture
+def edge(
+    tmp_path: Path, core: "Door", provider: "ProviderServer", monkeypatch: pytest.MonkeyPatch
+) -> Edge:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    return Edge(tmp_path, core, provider)
+
+
+@pytest.fixture
+def driving(provider: "ProviderServer", provider_servers: Any) -> None:
+    """Let the provider send five frames."""
+
+    async def drive(socket: ServerConnection) -> None:
+        for number in range(5):
+            await socket.send(provider_servers.frame(number))
+        await socket.wait_closed()
+
+    provider.behaviours = [drive]
+
+
+@pytest.fixture
+async def make(anyio_backend: str, kafka: KafkaCluster, topic: str) -> AsyncIterator[Make]:  # noqa: ARG001 — makes the fixture asynchronous
+    producers = []
+
+    def made(*, deadline: float = 30.0, **settings: Any) -> KafkaTransport:
+        given = KafkaSettings(**{"bootstrap": kafka.bootstrap, "topic": topic, **settings})
+        producers.append(Producer(given, deadline=deadline))
+        return KafkaTransport(producers[-1], given.topic, workspace="acme")
+
+    yield made
+    for producer in producers:
+        await producer.stop()
+
+
+@pytest.fixture
+async def admin(anyio_backend: str, kafka: KafkaCluster) -> AsyncIterator[AIOKafkaAdminClient]:  # noqa: ARG001 — likewise
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await client.start()
+    yield client
+    await client.close()

@@ -23,6 +23,7 @@ from telematics_publisher.transport import Refusal
 
 pytestmark = pytest.mark.anyio
 PAGE = 4_096
+Fleet = Callable[[int], list[Record]]
 
 
 class Straight:
@@ -52,7 +53,12 @@ async def pool(anyio_backend: str, database_url: str) -> AsyncIterator[asyncpg.P
 
 
 @pytest.fixture
-def fleet(lane: Lane) -> Callable[[int], list[Record]]:
+def transport(pool: asyncpg.Pool) -> Straight:
+    return Straight(pool)
+
+
+@pytest.fixture
+def fleet(lane: Lane) -> Fleet:
     """Makes frames that core accepts, each with a value of its own."""
     begin = time.time_ns() // 1_000_000_000 * 1_000 - 3_600_000
 
@@ -100,17 +106,17 @@ def strike(path: Path) -> None:
 
 
 async def test_what_a_policy_dropped_is_settled_as_dropped(
-    tmp_path: Path, pool: asyncpg.Pool, fleet: Callable[[int], list[Record]]
+    tmp_path: Path, pool: asyncpg.Pool, transport: Straight, fleet: Fleet
 ) -> None:
-    transport = Straight(pool)
+    path = tmp_path / "a.journal"
     limits = Limits(2**18, policy=Policy.DROP_OLDEST)
-    journal = await opened(tmp_path / "a.journal", limits)
+    journal = await opened(path, limits)
     for record in range(0, 3_000, 100):
         await journal.append(fleet(3_000)[record : record + 100])
     _, (epoch,) = await journal.checkpoint()
     ((first, last),) = epoch.dropped
     await journal.close()  # what was dropped is told by the next process
-    await drained(await opened(tmp_path / "a.journal", limits), transport)
+    await drained(await opened(path, limits), transport)
     found = await shown(pool)
     assert found.dropped == last - first + 1 > 500
     assert found.accepted == 3_000 - found.dropped
@@ -118,10 +124,9 @@ async def test_what_a_policy_dropped_is_settled_as_dropped(
 
 
 async def test_what_a_damaged_page_held_is_unaccounted_unless_core_has_it(
-    tmp_path: Path, pool: asyncpg.Pool, fleet: Callable[[int], list[Record]]
+    tmp_path: Path, pool: asyncpg.Pool, transport: Straight, fleet: Fleet
 ) -> None:
     path = tmp_path / "a.journal"
-    transport = Straight(pool)
     journal = await opened(path)
     await journal.append(fleet(2_000))
     await sender(journal, transport).checkpoint()
@@ -138,10 +143,9 @@ async def test_what_a_damaged_page_held_is_unaccounted_unless_core_has_it(
 
 
 async def test_what_core_has_already_is_not_lost_with_the_page(
-    tmp_path: Path, pool: asyncpg.Pool, fleet: Callable[[int], list[Record]]
+    tmp_path: Path, pool: asyncpg.Pool, transport: Straight, fleet: Fleet
 ) -> None:
     path = tmp_path / "a.journal"
-    transport = Straight(pool)
     journal = await opened(path)
     await journal.append(fleet(2_000))
     envelopes = Envelopes("acme", "edge-1")
@@ -154,10 +158,9 @@ async def test_what_core_has_already_is_not_lost_with_the_page(
 
 
 async def test_numbers_of_a_journal_that_is_gone_are_stranded_though_its_publisher_goes_on(
-    tmp_path: Path, pool: asyncpg.Pool, fleet: Callable[[int], list[Record]]
+    tmp_path: Path, pool: asyncpg.Pool, transport: Straight, fleet: Fleet
 ) -> None:
     path = tmp_path / "a.journal"
-    transport = Straight(pool)
     journal = await opened(path)
     await journal.append(fleet(100))
     await sender(journal, transport).checkpoint()
@@ -173,11 +176,10 @@ async def test_numbers_of_a_journal_that_is_gone_are_stranded_though_its_publish
 
 
 async def test_a_head_that_falls_leaves_the_lost_numbers_unaccounted(
-    tmp_path: Path, pool: asyncpg.Pool, fleet: Callable[[int], list[Record]]
+    tmp_path: Path, pool: asyncpg.Pool, transport: Straight, fleet: Fleet
 ) -> None:
     """A log that was cut off: the file is sound, and knows nothing of its last commits."""
     path = tmp_path / "a.journal"
-    transport = Straight(pool)
     journal = await opened(path)
     await journal.append(fleet(60))
     earlier = path.read_bytes(), path.with_name("a.journal-wal").read_bytes()

@@ -142,6 +142,15 @@ def test_verify_names_numbers_that_do_not_add_up(path: Path, statement: str, fin
     assert "sets the file aside" in shown.output
 
 
+def test_inspect_says_that_a_journal_contradicts_itself(path: Path) -> None:
+    store = opened(path)
+    store._connection.execute("UPDATE epochs SET head = -5")
+    store.close()
+    shown = run("inspect", path)
+    assert shown.exit_code == 2
+    assert "is damaged: it contradicts itself: " in shown.output
+
+
 def test_verify_finds_a_page_that_was_overwritten(path: Path) -> None:
     strike(path)
     shown = run("verify", path)
@@ -261,6 +270,35 @@ async def test_drain_sends_what_is_left_and_closes_the_epochs(door: "Door", path
     assert ((10, 12),) in {each.dropped for epochs in heard for each in epochs}
     left = json.loads(run("inspect", "--json", path).stdout)
     assert (left["records"], left["epochs"]) == (0, [])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("status", "reason"), [(200, "refuses to hear that it is over"), (401, "HTTP 401")]
+)
+async def test_drain_has_not_done_its_work_until_core_knows_that_the_epochs_are_over(
+    door: "Door", path: Path, doors: Any, status: int, reason: str
+) -> None:
+    def deaf(request: "Request") -> "Reply":
+        last = any(
+            one.type == CHECKPOINT
+            and all(each.closed for each in Checkpoint.model_validate_json(one.data).epochs)
+            for one in request.envelopes
+        )
+        reply: Reply = (
+            doors.Reply(401)
+            if last and status == 401
+            else doors.accept(request, refused=[0] if last else [])
+        )
+        return reply
+
+    door.reply = deaf
+    code, out, err = await drain(door, path)
+    assert (code, out) == (1, f"19 settled, 0 left in {path}.\n")
+    assert reason in err
+    door.reply = doors.accept
+    assert (await drain(door, path))[0] == 0
+    assert json.loads(run("inspect", "--json", path).stdout)["epochs"] == []
 
 
 @pytest.mark.anyio

@@ -17,11 +17,12 @@ from structlog.testing import capture_logs
 
 from ingress_contracts.control import CheckpointEpoch
 from ingress_contracts.envelope import MAX_DATA_BYTES
-from telematics_publisher.errors import JournalDamaged, JournalInUse, JournalMismatch
+from telematics_publisher.errors import JournalDamaged, JournalFull, JournalInUse, JournalMismatch
 from telematics_publisher.journal import recovery
-from telematics_publisher.journal.file import open_file
+from telematics_publisher.journal.file import open_file, reading
 from telematics_publisher.journal.limits import Excess
 from telematics_publisher.journal.recovery import open_store
+from telematics_publisher.journal.salvage import Salvage
 from telematics_publisher.journal.store import JournalStore
 from telematics_publisher.records import Lane, Record, Stored
 
@@ -56,6 +57,17 @@ def opened(path: Path, now: int = NOW) -> Iterator[JournalStore]:
         yield store
     finally:
         store.close()
+
+
+def append_until_killed(path: Path, head: int) -> None:
+    """Let a process append until its highest number is `head`, and kill it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", APPENDER, str(path)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        while int(child.stdout.readline()) < head:
+            pass
+        child.send_signal(signal.SIGKILL)
 
 
 def put(store: JournalStore, records: list[Record]) -> None:
@@ -170,6 +182,23 @@ def test_whatever_page_is_hit_no_number_is_reused_and_no_record_is_changed(
         assert pending == [one.sequence for one in taken]
 
 
+@pytest.mark.parametrize(("high", "read_as"), [(0xC5, 8_892), (0x84, 572)])
+def test_a_number_that_is_damaged_costs_its_record_and_no_other(
+    path: Path, lane: Lane, high: int, read_as: int
+) -> None:
+    filled(path, lane)
+    content = bytearray(path.read_bytes())
+    record = content.index(b"%06d" % 699 * 30)
+    number = content.rindex(bytes((0x85, 0x3C)), 0, record)  # 700 as SQLite writes it
+    content[number] = high
+    path.write_bytes(content)
+    with capture_logs() as logs, opened(path, NOW + 1_000) as store:
+        assert [one.sequence for one in take(store)] == [*range(11, 700), *range(701, 2_001)]
+        assert store.first == 2_001
+    (said,) = [one for one in logs if one["event"] == "journal_damaged"]
+    assert said["unreadable"] == [f"record {read_as}, out of order"]
+
+
 @pytest.mark.parametrize("size", [16, 100, PAGE])
 def test_a_first_page_that_is_lost_loses_no_record(path: Path, lane: Lane, size: int) -> None:
     epoch = filled(path, lane)
@@ -243,13 +272,7 @@ def test_drops_that_core_has_not_heard_of_are_saved(path: Path, frames: Frames) 
 
 @pytest.mark.parametrize("header", [False, True])
 def test_a_torn_log_is_noticed_kept_and_read_up_to_the_tear(path: Path, header: bool) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", APPENDER, str(path)], stdout=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdout is not None
-        while int(child.stdout.readline()) < 200:
-            pass
-        child.send_signal(signal.SIGKILL)
+    append_until_killed(path, 200)
     log = path.with_name("a.journal-wal")
     strike(log, 8 if header else log.stat().st_size // 2 // PAGE * PAGE, 8 if header else PAGE)
     found = log.read_bytes()
@@ -264,18 +287,25 @@ def test_a_torn_log_is_noticed_kept_and_read_up_to_the_tear(path: Path, header: 
 
 
 def test_the_end_of_a_log_that_a_power_cut_left_is_no_damage(path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", APPENDER, str(path)], stdout=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdout is not None
-        while int(child.stdout.readline()) < 100:
-            pass
-        child.send_signal(signal.SIGKILL)
+    append_until_killed(path, 100)
     log = path.with_name("a.journal-wal")
     with log.open("r+b") as file:
         file.truncate(log.stat().st_size - 10)
     with opened(path) as store:
         assert store.first > 90
+    assert aside(path) == []
+
+
+def test_an_index_that_a_killed_reader_left_is_no_damage(path: Path) -> None:
+    append_until_killed(path, 100)
+    index = path.with_name("a.journal-shm")
+    with reading(path) as connection:
+        connection.execute("SELECT count(*) FROM records").fetchall()
+        content = index.read_bytes()
+    index.write_bytes(content)
+    append_until_killed(path, 200)  # which knows nothing of that file
+    with opened(path) as store:
+        assert len(take(store)) >= 200
     assert aside(path) == []
 
 
@@ -351,6 +381,27 @@ def test_a_recovery_that_is_cut_off_is_finished_by_the_next_opening(
     assert not [
         one for one in path.parent.iterdir() if "rebuilt" in one.name or "building" in one.name
     ]
+
+
+def test_a_recovery_that_finds_no_room_says_so_and_leaves_everything(
+    path: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(path, lane)
+    strike(path, path.stat().st_size // 2 // PAGE * PAGE)
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr(Salvage, "_write_books", full)
+    with pytest.raises(JournalFull, match="no room"), opened(path):
+        pass
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    with opened(path) as store:
+        assert store.first == 2_001
 
 
 def test_a_second_damage_in_the_same_second_gets_a_name_of_its_own(path: Path) -> None:

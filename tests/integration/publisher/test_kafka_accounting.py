@@ -1,16 +1,15 @@
 """What core's accounting shows of a topic that was lost with what core had not read of it."""
 
-import asyncio
 import json
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 from aiokafka import ConsumerRecord
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from structlog.testing import capture_logs
 
 from core_ingest.door import Door, Principal
@@ -29,10 +28,9 @@ from telematics_publisher.journal.limits import Limits
 from telematics_publisher.records import Envelopes, Lane, Record
 from telematics_publisher.sender import Pace, Sender
 from telematics_publisher.transports.kafka import KafkaTransport
+from tests.integration.publisher.traffic import Read, recreate
 
 pytestmark = [pytest.mark.anyio, pytest.mark.capability(Capability.REPORTS_MISSING_TOPICS)]
-
-Read = Callable[[str, int], Awaitable[list[ConsumerRecord]]]
 
 
 @pytest.fixture
@@ -84,25 +82,12 @@ async def consume(pool: asyncpg.Pool, topic: str, records: list[ConsumerRecord])
     await IngestHandler(pool).handle_together(deliveries)
 
 
-async def make_anew(kafka: KafkaCluster, topic: str, partitions: int) -> None:
-    """Delete a topic and make it again; brokers take a moment to forget the old one."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    await admin.start()
-    await admin.delete_topics([topic])
-    async with asyncio.timeout(60):
-        while True:
-            answer = await admin.create_topics([NewTopic(topic, partitions, 1)])
-            if not answer.topic_errors[0][1]:
-                break
-            await asyncio.sleep(0.05)
-    await admin.close()
-
-
 @pytest.mark.parametrize("partitions", [3, 1])
 async def test_what_a_topic_took_with_it_is_reported_by_the_edge_and_unaccounted_at_core(  # noqa: PLR0917 — fixtures
     kafka: KafkaCluster,
     topic: str,
     read_topic: Read,
+    admin: AIOKafkaAdminClient,
     pool: asyncpg.Pool,
     lane: Lane,
     tmp_path: Path,
@@ -118,7 +103,7 @@ async def test_what_a_topic_took_with_it_is_reported_by_the_edge_and_unaccounted
     await drain(journal, transport)
     assert journal.pending == 0  # Kafka has them, core has not
 
-    await make_anew(kafka, topic, partitions)
+    await recreate(admin, topic, partitions)
     await journal.append(frames(lane, 100, 20))
     with capture_logs() as logs:
         await drain(journal, transport)

@@ -19,6 +19,7 @@ import pytest
 from ingress_contracts.control import Checkpoint, Undeliverable
 from ingress_contracts.envelope import MAX_DATA_BYTES, Envelope
 from ingress_contracts.kinds import CHECKPOINT, CONNECTION, PROVIDER_MESSAGE, UNDELIVERABLE
+from ingress_testbed.demo.installation import streams_toml
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,33 +32,27 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 SECRETS = ("provider-secret-key", "ingest-secret-key")
-STREAMS = """
-[workspaces.acme]
-publisher = "edge-1"
-api_key = {{ env = "ACME_KEY" }}
+BROKEN = """
+import sqlite3
+from telematics_publisher.journal.store import JournalStore
 
-[workspaces.beta]
-publisher = "edge-1"
-api_key = {{ env = "ACME_KEY" }}
+def append(self, records):
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+    raise error
 
-[[streams]]
-name = "buses"
-workspace = "acme"
-provider = "viriciti"
-url = "{url}"
-credential = {{ env = "VIRICITI_KEY" }}
-[streams.vehicles]
-arcc_004 = ["soc"]
-
-[[streams]]
-name = "trams"
-workspace = "{second}"
-provider = "viriciti"
-url = "{url}"
-credential = {{ env = "VIRICITI_KEY" }}
-[streams.vehicles]
-arcc_004 = ["soc"]
+JournalStore.append = append
 """
+
+
+def two_streams(url: str, second: str) -> str:
+    """Return a streams.toml: `fleet` of acme, and `trams` of the workspace `second`."""
+    fleet, trams = (
+        streams_toml("edge-1", url, {"arcc_004": ["soc"]}, workspace)
+        for workspace in ("acme", second)
+    )
+    begin = trams.index("[[streams]]") if second == "acme" else 0
+    return fleet + trams[begin:].replace('"fleet"', '"trams"')
 
 
 class Process:
@@ -95,14 +90,14 @@ def run(tmp_path: Path, door: "Door", provider: "ProviderServer") -> Run:
 
     @asynccontextmanager
     async def start(
-        *, second: str = "beta", file_bytes: int = -1, **settings: str
+        *, second: str = "beta", file_bytes: int = -1, before: str = "", **settings: str
     ) -> AsyncIterator[Process]:
         streams = tmp_path / "streams.toml"
-        streams.write_text(STREAMS.format(url=provider.url, second=second))
+        streams.write_text(two_streams(provider.url, second))
         environ = {
             "PATH": os.environ["PATH"],
-            "VIRICITI_KEY": SECRETS[0],
-            "ACME_KEY": SECRETS[1],
+            "PROVIDER_KEY": SECRETS[0],
+            "INGEST_KEY": SECRETS[1],
             "INGRESS_API_URL": door.url,
             "INGRESS_LOG_FORMAT": "json",
             "PUBLISHER_JOURNAL_DIR": str(tmp_path / "journals"),
@@ -110,7 +105,7 @@ def run(tmp_path: Path, door: "Door", provider: "ProviderServer") -> Run:
             "PUBLISHER_CHECKPOINT_SECONDS": "0.05",
         }
         limit = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, ({file_bytes}, -1))"
-        program = f"{limit}; from ingress_runtime.cli import main; main()"
+        program = f"{limit}\n{before}\nfrom ingress_runtime.cli import main; main()"
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", program, "publisher", "run", "--streams", str(streams)),
             env=environ | settings,
@@ -185,7 +180,7 @@ async def test_two_streams_of_a_workspace_share_its_journal(
     assert '"publisher_drained"' in publisher.log
     assert '"reason": null' not in publisher.log
     sources = {one.source for one in of(door, PROVIDER_MESSAGE)}
-    assert sources == {"/viriciti/acme/buses", "/viriciti/acme/trams"}
+    assert sources == {"/viriciti/acme/fleet", "/viriciti/acme/trams"}
     ids = [one.id for one in of(door, PROVIDER_MESSAGE)]
     assert len(set(ids)) == 20  # the same frames by both streams carry the same ids
 
@@ -357,11 +352,52 @@ async def test_a_disk_that_stays_full_does_not_keep_a_process_that_is_asked_to_s
     assert "Traceback" not in publisher.log
 
 
+async def test_a_full_journal_drops_its_oldest_where_that_is_the_policy_and_core_is_told(
+    run: Run, door: "Door", provider: "ProviderServer", helpers: tuple[Any, Any]
+) -> None:
+    doors, provider_servers = helpers
+    door.reply = lambda _: doors.Reply(503)
+    provider.behaviours = [sends([provider_servers.frame(number) for number in range(30_000)])]
+    full = {"PUBLISHER_JOURNAL_WHEN_FULL": "drop-oldest", "PUBLISHER_JOURNAL_MAX_BYTES": str(2**20)}
+    async with run(**full) as publisher:
+        await publisher.event("journal_drops_records")
+        door.reply = doors.accept
+        await door.until(lambda door: any(dropped(door, name) for name in ("acme", "beta")))
+        assert await publisher.end(signal.SIGTERM) == 0
+    assert '"publisher_drained"' in publisher.log
+    for workspace in ("acme", "beta"):
+        arrived = {
+            one.sequence for one in door.accepted if one.workspaceid == workspace and one.sequence
+        }
+        gone = dropped(door, workspace)
+        assert arrived.isdisjoint(gone)
+        (epoch,) = last_checkpoint(door, workspace).epochs
+        assert arrived | gone == set(range(1, epoch.head + 1)), "each came, or is told as dropped"
+
+
+def dropped(door: "Door", workspace: str) -> set[int]:
+    """The numbers that checkpoints told as given up."""
+    return {
+        number
+        for one in of(door, CHECKPOINT, workspace)
+        for epoch in Checkpoint.model_validate_json(one.data).epochs
+        for low, high in epoch.dropped
+        for number in range(low, high + 1)
+    }
+
+
+async def test_a_journal_whose_fsync_failed_ends_the_process(run: Run) -> None:
+    async with run(before=BROKEN) as publisher:
+        assert await publisher.end() == 1
+    assert "writing the journal failed, the process must end: disk I/O error" in publisher.log
+    assert "Traceback" not in publisher.log
+
+
 async def test_a_mistake_in_the_streams_is_told_and_nothing_starts(
     run: Run, door: "Door", provider: "ProviderServer"
 ) -> None:
-    async with run(VIRICITI_KEY="") as publisher:
+    async with run(PROVIDER_KEY="") as publisher:
         assert await publisher.end() == 2
-    assert "environment variable VIRICITI_KEY is not set or empty" in publisher.log
+    assert "environment variable PROVIDER_KEY is not set or empty" in publisher.log
     assert "Traceback" not in publisher.log
     assert (door.requests, provider.paths) == ([], [])

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from ingress_contracts.control import Checkpoint, Route, Undeliverable
 from ingress_contracts.envelope import Envelope
 from ingress_contracts.kinds import CHECKPOINT, PROVIDER_MESSAGE, UNDELIVERABLE
 from telematics_publisher.delivery import REFUSED_IN_A_ROW, Delivery
+from telematics_publisher.errors import Unreachable
 from telematics_publisher.journal.journal import Journal
 from telematics_publisher.records import Envelopes, Record
 from telematics_publisher.sender import Pace, Sender
@@ -281,3 +283,22 @@ async def test_a_closed_epoch_is_reported_once_and_then_forgotten(
     old, new = (one.epoch for one in first.epochs)
     assert {one.publisherepoch for one in bench.accepted(PROVIDER_MESSAGE)} == {old}
     assert second.epochs[0].epoch == new
+
+
+async def test_a_way_that_is_gone_when_a_checkpoint_is_due_is_told_and_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles = [Unreachable("nobody there"), Unreachable("nobody there")]
+
+    async def routes() -> tuple[Route, ...]:
+        if troubles:
+            raise troubles.pop()
+        return (Route(door="http"),)
+
+    monkeypatch.setattr(bench.transport, "routes", routes)
+    with capture_logs() as logs:
+        await bench.drain()
+    told = [one["event"] for one in logs if one["event"].startswith("transport_")]
+    assert told == ["transport_away", "transport_back"]
+    assert len(bench.slept) == 2
+    assert len(bench.checkpoints()) == 1

@@ -7,6 +7,8 @@ from telematics_publisher.journal.limits import (
     Policy,
     Verdict,
 )
+from telematics_publisher.service import _limits
+from telematics_publisher.settings import PublisherSettings
 
 ROOM = 1_000_000
 MAX = ROOM + REPORT_BYTES
@@ -54,3 +56,11 @@ def test_bytes_are_given_up_in_slices_and_age_to_the_instant() -> None:
     by_age = limits.excess(Level(10, 0, 0), NOW)
     assert (by_age.bytes, by_age.before) == (0, NOW - AGE)
     assert Limits(2**40).excess(Level(2**40, 0, 0), NOW).bytes <= REPORT_BYTES + 2**24
+
+
+def test_limits_are_those_of_the_settings() -> None:
+    settings = PublisherSettings(
+        journal_max_bytes=2**21, journal_max_age_seconds=1.5, journal_when_full="drop-oldest"
+    )
+    assert _limits(settings) == Limits(2**21, 1_500_000, Policy.DROP_OLDEST)
+    assert _limits(PublisherSettings()) == Limits(4 * 2**30, None, Policy.BLOCK)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from ingress_testbed.streams_document import SHORTEST, streams_guide
+from ingress_testbed.streams_document import streams_guide
 from telematics_publisher import provider
-from telematics_publisher.streams import Reference, StreamTable, WorkspaceEntry, load
+from telematics_publisher.streams import SHORTEST, Reference, StreamTable, WorkspaceEntry, load
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "docs" / "streams.example.toml"
