@@ -19,7 +19,8 @@ from ingress_testbed.bench.measure import Contender, Stopwatch, interleaved, sto
 from ingress_testbed.bench.memory import Watch
 from ingress_testbed.bench.tables import show
 from ingress_testbed.bench.workloads import PUBLISHER, WORKSPACE, Workload
-from ingress_testbed.demo.processes import Processes, environment, ingress
+from ingress_testbed.demo.processes import Processes
+from ingress_testbed.demo.programs import start_api
 
 REQUEST = 500
 _SENDERS = 12
@@ -89,23 +90,17 @@ async def _api(
     url: str, directory: Path, key: str
 ) -> AsyncIterator[tuple[Processes, httpx.AsyncClient, Watch]]:
     """Run the API as its own process, as it runs anywhere else."""
-    port_file = directory / "api.port"
-    variables = environment(INGRESS_DATABASE_URL=url, CORE_API_PORT="0")
     async with Processes(directory) as processes:
-        process = await processes.start(
-            "api", ingress("api", "--port-file", str(port_file)), variables
-        )
-
-        async def port() -> str | None:
-            return port_file.read_text().strip() if port_file.exists() else None
-
-        base = f"http://127.0.0.1:{await processes.ready(process, port)}"
+        process, port = await start_api(processes, "api", directory, {"INGRESS_DATABASE_URL": url})
         watch = Watch(process.pid)
         watching = asyncio.create_task(watch.run())
-        headers = {"authorization": f"Bearer {key}"}
-        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=60) as client:
-            yield processes, client, watch
-        watching.cancel()
+        base, headers = f"http://127.0.0.1:{port}", {"authorization": f"Bearer {key}"}
+        try:
+            async with httpx.AsyncClient(base_url=base, headers=headers, timeout=60) as client:
+                yield processes, client, watch
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
 
 
 async def _send(client: httpx.AsyncClient, bodies: Iterator[bytes]) -> None:

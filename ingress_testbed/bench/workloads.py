@@ -14,6 +14,7 @@ from ingress_contracts.content_id import content_id
 from ingress_contracts.envelope import Envelope
 from ingress_contracts.kinds import PROVIDER_MESSAGE
 from ingress_testbed.recordings import Frame, open_recording
+from ingress_testbed.simulator.protocol import message
 
 WORKSPACE = "bench"
 PUBLISHER = "bench-edge"
@@ -73,7 +74,7 @@ def _workload(name: str, frames: Iterable[Frame]) -> Workload:
 
 
 def _envelope(frame: Frame, epoch: UUID, sequence: int, received: datetime) -> Envelope:
-    data = f'{{"type":"vehicles","payload":{frame.payload()}}}'.encode()
+    data = message(frame)
     return Envelope(
         id=str(content_id(PROVIDER_MESSAGE, "viriciti", WORKSPACE, data)),
         source=f"/viriciti/{WORKSPACE}/bench",

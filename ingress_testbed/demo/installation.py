@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -14,9 +14,15 @@ import asyncpg
 
 from core_api.key_store import KeyStore
 from core_api.keys import Role
-from ingress_testbed.demo.database import migrated_pool, own_database
-from ingress_testbed.demo.processes import Process, Processes, environment, ingress
-from ingress_testbed.demo.queue import Queue, queued
+from ingress_testbed.demo.ground import Ground, ground
+from ingress_testbed.demo.processes import Process, Processes
+from ingress_testbed.demo.programs import (
+    start_api,
+    start_consumer,
+    start_publisher,
+    start_simulator,
+)
+from ingress_testbed.demo.queue import Queue
 from ingress_testbed.servers.kafka import KafkaCluster
 from ingress_testbed.simulator.protocol import LIVE_PATH
 
@@ -74,16 +80,9 @@ async def installed(
     Publishers send through a fresh topic of `cluster`, if there is one. Raises ProcessEnded where a
     process does not come up.
     """
-    async with (
-        own_database(postgres_url) as url,
-        migrated_pool(url) as pool,
-        AsyncExitStack() as topic,
-        Processes(directory) as processes,
-    ):
-        queue = (
-            None if cluster is None else await topic.enter_async_context(queued(processes, cluster))
-        )
-        keys = KeyStore(pool)
+    async with ground(directory, postgres_url, cluster) as base:
+        processes, queue = base.processes, base.queue
+        keys = KeyStore(base.pool)
         read_key = (await keys.create(Role.READ, WORKSPACE, None)).text
         edges = [
             Edge(
@@ -95,11 +94,12 @@ async def installed(
             for name in publishers
         ]
         provider_keys = [edge.provider_key for edge in edges]
-        (core, api_url), (provider, provider_url), consumers = await asyncio.gather(
-            _core(processes, directory, url),
+        (core, port), (provider, provider_url), consumers = await asyncio.gather(
+            start_api(processes, "api", directory, {"INGRESS_DATABASE_URL": base.database_url}),
             _provider(processes, feed, provider_keys),
-            _consumers(processes, url, queue),
+            _consumers(base),
         )
+        api_url = f"http://127.0.0.1:{port}"
         way = way_to_core(api_url, queue)
         started = await asyncio.gather(
             *(_publisher(processes, edge, feed, way, provider_url) for edge in edges)
@@ -108,7 +108,7 @@ async def installed(
         yield Installation(
             processes=processes,
             running={process.name: process for process in running},
-            pool=pool,
+            pool=base.pool,
             api_url=api_url,
             provider_url=provider_url,
             provider_keys={name: f"key-{number}" for number, name in enumerate(publishers, 1)},
@@ -129,39 +129,19 @@ class Edge:
     provider_key: str
 
 
-async def _core(processes: Processes, directory: Path, url: str) -> tuple[Process, str]:
-    port_file = directory / "api.port"
-    process = await processes.start(
-        "api",
-        ingress("api", "--port-file", str(port_file)),
-        environment(INGRESS_DATABASE_URL=url, INGRESS_LOG_FORMAT="json", CORE_API_PORT="0"),
-    )
-    port = await processes.ready(process, lambda: _read_port(port_file))
-    return process, f"http://127.0.0.1:{port}"
-
-
-async def _consumers(
-    processes: Processes, url: str, queue: Queue | None
-) -> list[tuple[Process, str]]:
+async def _consumers(base: Ground) -> list[tuple[Process, str]]:
     """Start who reads the queue, if there is one, and return where its metrics are."""
-    if queue is None:
+    if base.queue is None:
         return []
-    process = await processes.start(
-        "consumer",
-        ingress("consumer"),
-        environment(
-            **queue.variables,
-            INGRESS_DATABASE_URL=url,
-            INGRESS_LOG_FORMAT="json",
-            CORE_CONSUMER_GRACE_SECONDS=str(_GRACE_SECONDS),
-            CORE_CONSUMER_GROUP=queue.topic,
-            CORE_CONSUMER_METRICS_PORT="0",
-            CORE_CONSUMER_SESSION_SECONDS=str(_SESSION_SECONDS),
-            CORE_CONSUMER_WATCH_SECONDS="1",
-        ),
-    )
-    await processes.ready(process, lambda: _said(process, '{"', '"consumer_started"'))
-    return [(process, await _metrics_url(processes, process))]
+    settings = {
+        **base.queue.variables,
+        "INGRESS_DATABASE_URL": base.database_url,
+        "CORE_CONSUMER_GRACE_SECONDS": str(_GRACE_SECONDS),
+        "CORE_CONSUMER_GROUP": base.queue.topic,
+        "CORE_CONSUMER_SESSION_SECONDS": str(_SESSION_SECONDS),
+        "CORE_CONSUMER_WATCH_SECONDS": "1",
+    }
+    return [await start_consumer(base.processes, "consumer", settings)]
 
 
 def way_to_core(api_url: str, queue: Queue | None) -> dict[str, str]:
@@ -178,11 +158,8 @@ async def _provider(processes: Processes, feed: Feed, keys: Sequence[str]) -> tu
     arguments += ["--seconds", f"{feed.seconds:g}"] if feed.seconds is not None else []
     for key in keys:
         arguments += ["--api-key", key]
-    process = await processes.start(
-        "simulator", ingress("simulator", *arguments), environment(INGRESS_LOG_FORMAT="json")
-    )
-    address = await processes.ready(
-        process, lambda: _said(process, "ws://"), seconds=_MEASURING_SECONDS
+    process, address = await start_simulator(
+        processes, "simulator", arguments, seconds=_MEASURING_SECONDS
     )
     return process, f"http://{urlsplit(address).netloc}"
 
@@ -195,35 +172,31 @@ async def _publisher(
     streams = edge.directory / "streams.toml"
     socket = f"ws{provider_url.removeprefix('http')}{LIVE_PATH}"
     streams.write_text(streams_toml(edge.name, socket, feed.labels), encoding="utf-8")
-    process = await processes.start(
-        edge.name,
-        ingress("publisher", "run", "--streams", str(streams)),
-        environment(
-            **way,
-            INGRESS_LOG_FORMAT="json",
-            PUBLISHER_CHECKPOINT_SECONDS=str(_CHECKPOINT_SECONDS),
-            PUBLISHER_GRACE_SECONDS=str(_GRACE_SECONDS),
-            PUBLISHER_JOURNAL_DIR=str(edge.directory),
-            PUBLISHER_METRICS_PORT="0",
-            INGEST_KEY=edge.ingest_key,
-            PROVIDER_KEY=edge.provider_key,
-        ),
-        grace_seconds=_GRACE_SECONDS * 2,
+    settings = {
+        **way,
+        "PUBLISHER_CHECKPOINT_SECONDS": str(_CHECKPOINT_SECONDS),
+        "PUBLISHER_GRACE_SECONDS": str(_GRACE_SECONDS),
+        "INGEST_KEY": edge.ingest_key,
+        "PROVIDER_KEY": edge.provider_key,
+    }
+    return await start_publisher(
+        processes, edge.name, streams, settings, grace_seconds=_GRACE_SECONDS * 2
     )
-    return process, await _metrics_url(processes, process)
 
 
-def streams_toml(publisher: str, url: str, labels: Mapping[str, tuple[str, ...]]) -> str:
-    """Return a `streams.toml` of one stream with all vehicles and labels of a recording."""
+def streams_toml(
+    publisher: str, url: str, labels: Mapping[str, Sequence[str]], workspace: str = WORKSPACE
+) -> str:
+    """Return a `streams.toml` of one stream, whose keys are in INGEST_KEY and PROVIDER_KEY."""
     vehicles = "\n".join(f"{_quoted(vid)} = {_quoted(found)}" for vid, found in labels.items())
     return f"""\
-[workspaces.{WORKSPACE}]
+[workspaces.{workspace}]
 publisher = {_quoted(publisher)}
 api_key = {{ env = "INGEST_KEY" }}
 
 [[streams]]
 name = "fleet"
-workspace = "{WORKSPACE}"
+workspace = "{workspace}"
 provider = "viriciti"
 url = {_quoted(url)}
 credential = {{ env = "PROVIDER_KEY" }}
@@ -236,20 +209,3 @@ credential = {{ env = "PROVIDER_KEY" }}
 def _quoted(text: object) -> str:
     """Return a string, or a list of them, as TOML: JSON's are (toml.io/en/v1.0.0#string)."""
     return json.dumps(text, ensure_ascii=False)
-
-
-async def _metrics_url(processes: Processes, process: Process) -> str:
-    event = await processes.ready(process, lambda: _said(process, '{"', '"metrics_served"'))
-    return f"http://127.0.0.1:{json.loads(event)['port']}/metrics"
-
-
-async def _read_port(path: Path) -> int | None:
-    return int(path.read_text()) if path.exists() else None  # noqa: ASYNC240 — a few bytes
-
-
-async def _said(process: Process, *words: str) -> str | None:
-    """Return the first line that holds all `words`; the first one begins it."""
-    for line in process.lines():
-        if line.startswith(words[0]) and all(word in line for word in words):
-            return line
-    return None

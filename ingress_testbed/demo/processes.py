@@ -124,9 +124,14 @@ class Processes:
             raise process.ended(f"failed with exit code {code}")
 
     async def ready(
-        self, process: Process, probe: Callable[[], Awaitable[T | None]], *, seconds: float = 30.0
+        self,
+        process: Process,
+        probe: Callable[[], Awaitable[T | None]],
+        *,
+        seconds: float = 30.0,
+        every: float = _LOOK_EVERY_SECONDS,
     ) -> T:
-        """Return the first answer of `probe` that is not None.
+        """Return the first answer of `probe` that is not None; it is asked `every` so many seconds.
 
         Raises ProcessEnded if `process` ends before, or has no answer after `seconds`.
         """
@@ -135,7 +140,7 @@ class Processes:
                 while (answer := await probe()) is None:
                     if process.end.done():
                         raise process.ended()
-                    await asyncio.sleep(_LOOK_EVERY_SECONDS)
+                    await asyncio.sleep(every)
         except TimeoutError:
             raise process.ended(f"was not ready after {seconds:.0f} seconds") from None
         return answer

@@ -7,7 +7,8 @@ from pathlib import Path
 from ingress_testbed.demo.processes import Process
 from ingress_testbed.faults.deaths import AtPoint, Death
 from ingress_testbed.faults.design import API, CONSUMER, PUBLISHER, Design
-from ingress_testbed.faults.plant import Plant, planted
+from ingress_testbed.faults.plant import Plant
+from ingress_testbed.faults.planting import planted
 from ingress_testbed.faults.verdict import Ending, ending_of
 from ingress_testbed.servers.kafka import KafkaCluster
 

@@ -9,7 +9,8 @@ import httpx
 from ingress_testbed.faults.crashes import settled
 from ingress_testbed.faults.design import API, CONSUMER, PUBLISHER, Design
 from ingress_testbed.faults.mishaps import Mishap
-from ingress_testbed.faults.plant import Plant, planted
+from ingress_testbed.faults.plant import Plant
+from ingress_testbed.faults.planting import planted
 from ingress_testbed.faults.proxy import Proxy
 from ingress_testbed.faults.verdict import Ending, ending_of
 from ingress_testbed.servers.kafka import KafkaCluster
@@ -58,6 +59,8 @@ async def endured(  # noqa: PLR0913, PLR0917 — what happens, and on what groun
         finally:
             watching.cancel()
             await asyncio.wait([watching])
+        if not watching.cancelled():
+            watching.result()  # it went blind on the way: say why
         return Endured(ending, watch.unaccounted, rebalances)
 
 
@@ -72,8 +75,9 @@ class _Watch:
             try:
                 accounting = await plant.accounting()
             except httpx.HTTPError:
-                accounting = {}  # the API has no database; whoever needs it says so
-            self.unaccounted = max(self.unaccounted, accounting.get("unaccounted", 0))
+                pass  # the API has no database; whoever needs it says so
+            else:
+                self.unaccounted = max(self.unaccounted, accounting["unaccounted"])
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
 

@@ -24,6 +24,7 @@ MEMBERS = (CONSUMER, f"{CONSUMER}-b", f"{CONSUMER}-c")
 _STEP = 300
 _SECONDS = 90.0
 _LOOK_EVERY_SECONDS = 0.1
+_DELAY_SECONDS = 0.1  # each way: a batch now takes seconds, and one is always in work
 _PENDING = "publisher_journal_pending_records"
 _ABANDONED = "kafka_producers_abandoned_total"
 _STORED = "core_consumer_records_total"
@@ -100,9 +101,7 @@ def restarted_in_mid_batch(database: Database) -> Mishap:
 
     async def mishap(plant: Plant) -> None:
         await progress(plant)
-        database.road.delay = (
-            _LOOK_EVERY_SECONDS  # a batch now takes seconds: one is always in work
-        )
+        database.road.delay = _DELAY_SECONDS
         await progress(plant)
         await _failing(plant, lambda: asyncio.to_thread(database.server.stop))
         database.road.delay = 0.0

@@ -1,7 +1,7 @@
 """A trial of pressure: more arrives than can be worked off, and memory must not tell for how long."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -9,11 +9,11 @@ from pathlib import Path
 from ingress_testbed.demo.memory import PeakMemory
 from ingress_testbed.faults.crashes import settled
 from ingress_testbed.faults.design import API, PUBLISHER, Design
-from ingress_testbed.faults.plant import Plant, planted
+from ingress_testbed.faults.planting import planted
 from ingress_testbed.recordings import RecordingError
 from ingress_testbed.servers.postgres import OwnPostgres
 
-_LOOK_EVERY_SECONDS = 0.5
+_SPARE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ async def capacity(design: Design, directory: Path, server: OwnPostgres) -> floa
         await plant.start(API)
         await plant.start(PUBLISHER)
         begun = asyncio.get_running_loop().time()
-        sent = await _all_sent(plant)
+        sent = await plant.all_sent(_at_most(design))
         await settled(plant, sent)
         return sent / (asyncio.get_running_loop().time() - begun)
 
@@ -70,7 +70,7 @@ async def loaded(design: Design, directory: Path, server: OwnPostgres) -> Loaded
         await plant.start(PUBLISHER)
         roots = {name: process.pid for name, process in plant.running.items()}
         roots["postgres"] = server.pid
-        sent = await _all_sent(plant, lambda: memory.look(roots))
+        sent = await plant.all_sent(_at_most(design), lambda: memory.look(roots))
         pending = (await plant.metrics())["publisher_journal_pending_records"]
         await settled(plant, sent)
         memory.look(roots)
@@ -78,11 +78,6 @@ async def loaded(design: Design, directory: Path, server: OwnPostgres) -> Loaded
         return Loaded(memory.by_name, sent, int(pending), await plant.accounting())
 
 
-async def _all_sent(plant: Plant, memory: Callable[[], None] = lambda: None) -> int:
-    """Return the number of frames once the provider has sent all, looking at the memory meanwhile."""
-    while True:
-        memory()
-        provider = await plant.provider()
-        if provider["finished"]:
-            return provider["sent"]
-        await asyncio.sleep(_LOOK_EVERY_SECONDS)
+def _at_most(design: Design) -> float:
+    """Return what a replay may take before something is wrong."""
+    return (design.seconds or 0) + _SPARE_SECONDS

@@ -14,7 +14,8 @@ from ingress_testbed.demo.queue import Queue
 from ingress_testbed.faults.crashes import settled
 from ingress_testbed.faults.design import API, CONSUMER, PROBE, PUBLISHER, PUBLISHER_ID, Design
 from ingress_testbed.faults.mishaps import until
-from ingress_testbed.faults.plant import Plant, planted
+from ingress_testbed.faults.plant import Plant
+from ingress_testbed.faults.planting import planted
 from ingress_testbed.faults.verdict import Ending, dead_letters, ending_of
 from ingress_testbed.servers.kafka import KafkaCluster
 from telematics_publisher.clock import wall_clock

@@ -13,7 +13,8 @@ from ingress_contracts.http import BATCH, encode_batch
 from ingress_testbed.faults.crashes import settled
 from ingress_testbed.faults.design import API, PROBE, PUBLISHER, PUBLISHER_ID, Design
 from ingress_testbed.faults.outages import Database, Outage
-from ingress_testbed.faults.plant import Plant, planted
+from ingress_testbed.faults.plant import Plant
+from ingress_testbed.faults.planting import planted
 from ingress_testbed.faults.proxy import Proxy
 from ingress_testbed.faults.verdict import Ending, ending_of
 from ingress_testbed.servers.postgres import OwnPostgres

@@ -20,7 +20,8 @@ from core_api.key_store import KeyStore
 from ingress_contracts.http import BATCH
 from ingress_testbed.demo.processes import environment, ingress
 from ingress_testbed.faults.design import API, PUBLISHER, Design
-from ingress_testbed.faults.plant import Plant, planted
+from ingress_testbed.faults.plant import Plant
+from ingress_testbed.faults.planting import planted
 from ingress_testbed.faults.proxy import Proxy
 from ingress_testbed.fleet import FleetPlan
 from ingress_testbed.fleet_file import record_fleet
