@@ -79,10 +79,10 @@ def decide(
     verdicts, facts, raised = decision.verdicts, decision.facts, decision.raised
     newest = dict(marks)
     instants = {at: list(values) for at, values in stored.items()}
+    noted = 0  # facts that are in `instants`: only what is not newer than all before looks there
     for candidate in candidates:
         key, observed, received, value, _, signal = candidate
         mark = newest.get(key)
-        at = (*key, observed)
         if mark is None or observed > mark.observed:
             if observed > received + skew:
                 verdicts.append(OutcomeKind.QUARANTINED)
@@ -94,9 +94,11 @@ def decide(
                 significant = mark.significant
             newest[key] = Mark(observed, value, significant)
             raised[key] = Raised(candidate, significant)
-            instants[at] = [value]
         else:
-            values = instants.setdefault(at, [])
+            for fact in facts[noted:]:
+                instants.setdefault((*fact.key, fact.observed), []).append(fact.value)
+            noted = len(facts)
+            values = instants.setdefault((*key, observed), [])
             if observed == mark.observed and mark.value not in values:
                 values.append(mark.value)  # its history may have been dropped by a retention rule
             if value in values:
@@ -106,7 +108,6 @@ def decide(
                 verdicts.append(OutcomeKind.QUARANTINED)
                 continue
             verdict = OutcomeKind.CONFLICT if values else OutcomeKind.STALE
-            values.append(value)
             if observed == mark.observed and order(value) > order(mark.value):
                 small = signal.insignificant(value, mark.significant)
                 significant = mark.significant if small else value

@@ -1,9 +1,12 @@
 """Readings: what an interpreter finds in a message. Instants are µs since 1970-01-01 UTC."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_05UP, Context, Decimal
+from functools import lru_cache
 from math import isfinite, nan
 from typing import NamedTuple, TypeAlias
+
+from pydantic_core import TzInfo
 
 Position: TypeAlias = tuple[float, float]
 """Latitude and longitude in degrees, WGS 84."""
@@ -20,7 +23,8 @@ EARLIEST = -62_135_596_799_999_999
 LATEST = 253_402_300_799_999_998
 """9999-12-31T23:59:59.999998Z. The very last instant is the driver's word for infinity."""
 MAX_TEXT_BYTES = 256
-_MICROSECOND = timedelta(microseconds=1)
+_FIXED = {timezone, TzInfo}
+"""Zones whose offset never changes: all that an RFC 3339 text can name."""
 _EXACT = Context(prec=1_100, rounding=ROUND_05UP, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 """Keeps more digits than any midpoint between two float64 has, and never raises.
 
@@ -117,7 +121,15 @@ def of_columns(num: float, lon: float, text_: str) -> Value:
 
 def micros(instant: datetime) -> int:
     """Return an aware datetime as µs since 1970-01-01 UTC."""
-    return (instant - EPOCH) // _MICROSECOND
+    zone = instant.tzinfo
+    since = instant - (_epoch(zone) if type(zone) in _FIXED else EPOCH)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+@lru_cache(64)
+def _epoch(zone: tzinfo | None) -> datetime:
+    """Return 1970-01-01 UTC as it is written in `zone`: instants of one zone are quick to subtract."""
+    return EPOCH.astimezone(zone)
 
 
 def instant(micros_: int) -> datetime:

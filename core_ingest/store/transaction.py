@@ -8,7 +8,8 @@ from typing import TypeAlias
 from core_ingest.decide import Candidate, Instant, Key, Mark, Raised
 from core_ingest.errors import UNIQUE_VIOLATION, Contention, DataRefused, translated
 from core_ingest.ledger.settlements import Settlement
-from core_ingest.reading import Value, columns, instant, of_columns, order
+from core_ingest.reading import Value, columns, of_columns, order
+from core_ingest.store import copying
 from core_ingest.store.database import Connection
 from core_ingest.store.queries import load
 
@@ -18,11 +19,6 @@ _KEY_OBSERVED_VALUE = itemgetter(*map(Candidate._fields.index, ("key", "observed
 
 AssetKey: TypeAlias = tuple[int, int]
 """Workspace and asset, as the database numbers them."""
-
-
-_HISTORY = (
-    "workspace", "asset", "signal", "observed", "received", "quality", "num", "lon", "text",
-)  # fmt: skip
 
 
 class Transaction:
@@ -86,18 +82,11 @@ class Transaction:
         """
         if not facts:
             return
-        rows = [
-            (
-                *fact.key,
-                instant(fact.observed),
-                instant(fact.received),
-                fact.quality,
-                *columns(fact.value),
-            )
-            for fact in _by_full_key(facts)
-        ]
+        body = copying.body(_by_full_key(facts))
         with _under_locks():
-            await self.connection.copy_records_to_table("history", records=rows, columns=_HISTORY)
+            await self.connection.copy_to_table(
+                "history", source=body, columns=copying.COLUMNS, format="binary"
+            )
 
     async def raise_latest(self, raised: dict[Key, Raised], known: Collection[Key]) -> None:
         """Store new maxima; `known` are the keys that have one already.

@@ -1,9 +1,10 @@
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from math import copysign, isnan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import TzInfo
 
 from core_ingest.reading import (
     EARLIEST,
@@ -88,8 +89,17 @@ def test_calendar_ends_a_microsecond_before_what_the_driver_takes_for_infinity()
     assert instant(LATEST) == datetime.max.replace(tzinfo=UTC) - microsecond
 
 
-def test_offset_of_an_instant_is_taken_into_account() -> None:
-    there = datetime(2026, 1, 31, 13, tzinfo=timezone(timedelta(hours=1)))
+@given(
+    st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1)),  # noqa: DTZ001 — Hypothesis takes naive bounds
+    st.sampled_from(
+        [
+            *(timezone(timedelta(minutes=minutes)) for minutes in (-1439, 0, 60, 1439)),
+            *(TzInfo(seconds) for seconds in (-86_399, 0, 3_600)),
+        ]
+    ),
+)
+def test_offset_of_an_instant_is_taken_into_account(there: datetime, zone: tzinfo) -> None:
+    there = there.replace(tzinfo=zone)
 
     assert instant(micros(there)) == there
 
