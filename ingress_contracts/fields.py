@@ -25,7 +25,7 @@ def _instant_schema() -> CoreSchema:
         [core_schema.str_schema(pattern=_RFC3339), _datetime_schema(strict=False)]
     )
     either = core_schema.union_schema(
-        [_datetime_schema(strict=True), text],
+        [text, _datetime_schema(strict=True)],
         mode="left_to_right",
     )
     return core_schema.custom_error_schema(

@@ -1,6 +1,7 @@
 """Whatever comes in by a binding: an envelope that can be written again, or what is wrong with it."""
 
 import json
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -128,13 +129,19 @@ def test_record_makes_an_envelope_or_a_complaint(dice: bytes) -> None:
     )
     headers = dict(RECORD.headers) | {name: wound if dice[1] % 8 else None}
     value = None if dice[2] % 16 == 0 else wound
+    key = dice[3:] if dice[2] % 3 else RECORD.key
+    # A foreign header that is there twice is left alone, and makes the record an unusual one.
+    unusual = [*headers.items(), ("x", b""), ("x", b"")]
     try:
-        envelope = kafka.decode(headers.items(), value, dice[3:] if dice[2] % 3 else RECORD.key)
+        envelope = kafka.decode(headers.items(), value, key)
     except kafka.MalformedRecord as error:
         complaint = Malformed(0, None, error.reason, error.detail)
         assert complaint.reason.isidentifier()
         json.dumps(complaint.detail).encode()
+        with pytest.raises(kafka.MalformedRecord, match=re.escape(str(error))):
+            kafka.decode(unusual, value, key)
         return
+    assert kafka.decode(unusual, value, key) == envelope
     again = kafka.encode(envelope)
     assert kafka.decode(again.headers, again.value, again.key) == envelope
     assert http.decode({"content-type": http.BATCH}, http.encode_batch([envelope])) == [envelope]
