@@ -27,7 +27,7 @@ from core_ingest.handler import Delivery
 from core_ingest.outcome import Outcome
 from ingress_contracts import http
 from ingress_contracts.envelope import Envelope
-from ingress_contracts.http import Answer, ItemOutcome, Malformed
+from ingress_contracts.http import Answer, Malformed, Said
 from ingress_contracts.probe import end_detail, is_probe
 from ingress_runtime import faults
 
@@ -65,9 +65,9 @@ async def provider_ingest(
         _check_number(len(items), services.settings.max_envelopes)
         envelopes = [item for item in items if isinstance(item, Envelope)]
         outcomes = await _commit(services, key, envelopes) if envelopes else []
-    answer = _answer(items, outcomes, key)
+    answer = http.encode_answer(_said(items, outcomes, key))
     faults.passed(faults.Point.ANSWER_READY)
-    return Response(http.encode_answer(answer), media_type="application/json")
+    return Response(answer, media_type="application/json")
 
 
 async def _body(request: Request, services: Services, ticket: Ticket) -> bytes:
@@ -127,12 +127,14 @@ async def _commit(services: Services, key: Key, envelopes: Sequence[Envelope]) -
         ) from None
 
 
-def _answer(items: Sequence[Envelope | Malformed], outcomes: Sequence[Outcome], key: Key) -> Answer:
+def _said(
+    items: Sequence[Envelope | Malformed], outcomes: Sequence[Outcome], key: Key
+) -> list[Said]:
     """Return the outcomes of all items in their order; `outcomes` are those of the envelopes."""
     committed = iter(outcomes)
-    answered: list[ItemOutcome] = []
+    said: list[Said] = []
     tally: Tally[Any] = Tally()
-    for index, item in enumerate(items):
+    for item in items:
         if isinstance(item, Envelope):
             outcome = next(committed)
             kind, reason, detail = outcome.kind.value, outcome.reason, None
@@ -143,9 +145,7 @@ def _answer(items: Sequence[Envelope | Malformed], outcomes: Sequence[Outcome], 
             kind, reason, detail = http.REFUSED, item.reason, item.detail
             counted = kind
         tally[counted] += 1
-        answered.append(
-            ItemOutcome(index=index, id=item.id, outcome=kind, reason=reason, detail=detail)
-        )
+        said.append((item.id, kind, reason, detail))
     for kind, number in tally.items():
         ENVELOPES.labels(Door.HTTP.value, kind).inc(number)
-    return Answer(outcomes=tuple(answered))
+    return said

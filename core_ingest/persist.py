@@ -60,7 +60,7 @@ class Persistence:
         for item in items:
             if item.readings:
                 conclude(item, verdicts)
-        await self._write_control(items)
+        await self._write_control([item for item in items if item.control is not None])
         await self._write_dead_letters(items)
         await transaction.append_settlements(self._settled(items).rows())
         await self._step("written")
@@ -121,7 +121,7 @@ class Persistence:
         for item in items:
             if item.dead_letters:
                 rows += self._dead_letters(item)
-            elif isinstance(item.control, Undeliverable):
+            elif item.control is not None and isinstance(item.control, Undeliverable):
                 rows.append(self._undeliverable(item, item.control))
         await self._transaction.write("add_dead_letters", rows)
 

@@ -1,8 +1,13 @@
 """The answer of the ingest door: `{"outcomes": [{"index", "id", "outcome", "reason", "detail"}]}`."""
 
+from typing import TypeAlias
+
 from pydantic import BaseModel, ConfigDict, Field
 
 REFUSED = "refused"
+
+Said: TypeAlias = tuple[str | None, str, str | None, str | None]
+"""What a door says of an envelope: id, outcome, reason and detail, as `ItemOutcome` has them."""
 
 
 class ItemOutcome(BaseModel):

@@ -1,7 +1,7 @@
 """The CloudEvents 1.0 HTTP binding (binary, structured and batch mode), and the door's answer."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from ingress_contracts import attributes, json_format
-from ingress_contracts.answer import REFUSED, Answer, ItemOutcome
+from ingress_contracts.answer import REFUSED, Answer, ItemOutcome, Said
 from ingress_contracts.attributes import Complaint
 from ingress_contracts.envelope import Envelope
 
@@ -20,6 +20,7 @@ __all__ = [
     "Answer",
     "ItemOutcome",
     "Malformed",
+    "Said",
     "UnreadableBody",
     "UnsupportedMode",
     "decode",
@@ -36,7 +37,6 @@ STRUCTURED = "application/cloudevents+json"
 _CONTENT_TYPE = "content-type"
 _ATTRIBUTES = {f"ce-{name}": name for name in attributes.NAMES - {"datacontenttype"}}
 _NEEDS_NO_PERCENT = "".join(set(map(chr, range(0x21, 0x7F))) - set('"%'))
-_ALWAYS = ("index", "id", "outcome", "reason")
 _QUOTED_PAIR = re.compile(r"\\(.)")
 
 
@@ -108,13 +108,13 @@ def decode(headers: Mapping[str, str], body: bytes) -> list[Envelope | Malformed
     return [_decode_binary(headers, body)]
 
 
-def encode_answer(answer: Answer) -> bytes:
+def encode_answer(outcomes: Iterable[Said]) -> bytes:
     """Return the answer as JSON; only outcomes that have a detail carry that member."""
-    outcomes = [vars(outcome) for outcome in answer.outcomes]
-    for index, members in enumerate(outcomes):
-        if members["detail"] is None:
-            outcomes[index] = {name: members[name] for name in _ALWAYS}
-    return to_json({"outcomes": outcomes})
+    written = []
+    for index, (id_, outcome, reason, detail) in enumerate(outcomes):
+        members = {"index": index, "id": id_, "outcome": outcome, "reason": reason}
+        written.append(members if detail is None else {**members, "detail": detail})
+    return to_json({"outcomes": written})
 
 
 def decode_answer(body: bytes) -> Answer:

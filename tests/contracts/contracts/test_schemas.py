@@ -56,12 +56,9 @@ def test_the_golden_body_of_every_kind_satisfies_its_schema(kind: ingress_contra
 
 
 def test_the_answer_of_a_door_satisfies_its_schema() -> None:
-    outcomes = (
-        http.ItemOutcome(index=0, id="a", outcome="accepted"),
-        http.ItemOutcome(index=1, id=None, outcome=http.REFUSED, reason="not_an_object"),
-    )
+    outcomes = [("a", "accepted", None, None), (None, http.REFUSED, "not_an_object", "a number")]
 
-    body = http.encode_answer(http.Answer(outcomes=outcomes))
+    body = http.encode_answer(outcomes)
 
     validator("ingest.answer.v1.json").validate(json.loads(body))
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ingress_contracts.envelope import Envelope
-from ingress_contracts.http import Answer, ItemOutcome, Malformed, decode, encode_answer
+from ingress_contracts.http import Answer, Malformed, Said, decode, encode_answer
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,11 @@ class Reply:
 
 
 def accept(request: Request, refused: Sequence[int] = (), reason: str = "invalid_data") -> Reply:
-    outcomes = tuple(
-        ItemOutcome(index=at, id=one.id, outcome="refused", reason=reason)
-        if at in refused
-        else ItemOutcome(index=at, id=one.id, outcome="accepted")
+    outcomes: list[Said] = [
+        (one.id, "refused", reason, None) if at in refused else (one.id, "accepted", None, None)
         for at, one in enumerate(request.items)
-    )
-    return Reply(200, encode_answer(Answer(outcomes=outcomes)))
+    ]
+    return Reply(200, encode_answer(outcomes))
 
 
 class Door:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingress_contracts.http import Answer, ItemOutcome, encode_answer
+from ingress_contracts.http import encode_answer
 from ingress_contracts.probe import TAKEN, end_detail
 from ingress_runtime.findings import Level
 from tests.integration.publisher.edge import KEY_ID, SECRETS, Edge
@@ -54,12 +54,10 @@ async def test_a_key_that_ends_wants_its_successor_in_time(
     edge: Edge, core: "Door", doors: Any
 ) -> None:
     ends = datetime.now(UTC) + timedelta(hours=23, minutes=30)
-    taken = ItemOutcome(index=0, id=None, outcome="refused", reason=TAKEN, detail=end_detail(ends))
+    taken = (None, "refused", TAKEN, end_detail(ends))
     core.reply = lambda request: doors.Reply(
         200,
-        b'{"ready":true}'
-        if request.path == "/readyz"
-        else encode_answer(Answer(outcomes=(taken,))),
+        b'{"ready":true}' if request.path == "/readyz" else encode_answer([taken]),
     )
     finding = (await edge.examine())["key of acme"]
     assert finding.level is Level.WARN

@@ -84,15 +84,7 @@ def read(headers: dict[str, str], body: bytes) -> list[Envelope | Malformed] | N
             assert item.index == index
             assert item.reason.isidentifier()
             assert item.detail
-            http.encode_answer(
-                http.Answer(
-                    outcomes=(
-                        http.ItemOutcome(
-                            index=index, id=item.id, outcome=http.REFUSED, detail=item.detail
-                        ),
-                    )
-                )
-            ).decode()
+            http.encode_answer([(item.id, http.REFUSED, item.reason, item.detail)]).decode()
     return items
 
 

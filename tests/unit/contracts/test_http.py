@@ -373,7 +373,9 @@ def test_an_answer_is_read_as_it_was_written() -> None:
         )
     )
 
-    body = http.encode_answer(answer)
+    body = http.encode_answer(
+        [("a", "accepted", None, None), (None, http.REFUSED, "not_an_object", None)]
+    )
 
     assert json.loads(body) == {
         "outcomes": [
