@@ -101,7 +101,8 @@ class Checkpoint(BaseModel):
     """`telematics.publisher.checkpoint.v1`: a barrier behind everything sent before it.
 
     It counts once it, or a later one, has arrived by every route that it names. `number` rises
-    for the life of the publisher id, also across journals.
+    for the life of the publisher id, also across journals. It goes by the ways in `copies` too, behind
+    the copies sent there; nobody waits for it to arrive by those.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -109,3 +110,4 @@ class Checkpoint(BaseModel):
     number: Sequence
     epochs: tuple[CheckpointEpoch, ...]
     routes: tuple[Route, ...] = Field(min_length=1)
+    copies: tuple[Route, ...] = Field(default=(), exclude_if=lambda copies: not copies)

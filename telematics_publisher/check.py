@@ -147,23 +147,23 @@ async def _all_but_streams(
 
 async def _core(workspaces: Sequence[Workspace], way: Way) -> AsyncIterator[Finding]:
     """Look at the way to core."""
-    if way.transport.transport == "kafka":
-        for finding in await _kafka(way.kafka):
+    if way.transport.uses_kafka:
+        for finding in await _kafka(way):
             yield finding
-        return
-    async for finding in _api(workspaces, way.transport.base_url):
-        yield finding
+    if way.transport.uses_http:
+        async for finding in _api(workspaces, way.transport.base_url):
+            yield finding
 
 
-async def _kafka(settings: KafkaSettings) -> Sequence[Finding]:
+async def _kafka(way: Way) -> Sequence[Finding]:
     """Ask for the brokers and the topic."""
     try:
-        need_kafka()
+        need_kafka(way.transport.transport)
     except WayClosed as error:
         return [of_line("kafka", str(error))]
     from ingress_runtime.kafka.examination import examine  # noqa: PLC0415 — needs an extra of its own
 
-    return await examine(settings, _ANSWER_SECONDS)
+    return await examine(way.kafka, _ANSWER_SECONDS)
 
 
 async def _api(workspaces: Sequence[Workspace], api_url: str) -> AsyncIterator[Finding]:

@@ -27,6 +27,7 @@ from telematics_publisher.journal.ranges import ranges_of
 from telematics_publisher.outage import Outage
 from telematics_publisher.retry import Sleep, retrying
 from telematics_publisher.stamps import corrected
+from telematics_publisher.standstill import Standstill
 from telematics_publisher.transport import Refusal, Transport
 
 ACKNOWLEDGED = Counter(
@@ -89,6 +90,7 @@ class Delivery:
         self._outage = Outage(self._log, lambda: self.journal.pending, clock)
         self._retrying = retrying(backoff, random, sleep)
         self._wall = wall
+        self._standstill = Standstill(clock)
         self._refused_in_a_row = 0
 
     async def deliver(self, batch: Sequence[Envelope]) -> None:
@@ -96,6 +98,13 @@ class Delivery:
 
         Raises NotAuthorised or EverythingRefused, which stop a sender, and JournalBroken.
         """
+        self._standstill.begun()
+        try:
+            await self._deliver(batch)
+        finally:
+            self._standstill.ended()
+
+    async def _deliver(self, batch: Sequence[Envelope]) -> None:
         try:
             refusals = await self.send(batch)
         except BatchRefused as error:
@@ -104,8 +113,8 @@ class Delivery:
                 return
             self._log.warning("batch_split", records=len(batch), error=str(error))
             half = len(batch) // 2
-            await self.deliver(batch[:half])
-            await self.deliver(batch[half:])
+            await self._deliver(batch[:half])
+            await self._deliver(batch[half:])
         else:
             await self._settle(batch, refusals)
 
@@ -148,6 +157,7 @@ class Delivery:
             raise
         faults.passed(faults.Point.BATCH_ANSWERED)
         ATTEMPTS.labels(name, "ok").inc()
+        self._standstill.acknowledged()
         self._outage.over()
         SEND_SECONDS.labels(name).observe(time.perf_counter() - begun)
         BATCH_RECORDS.labels(name).observe(len(batch))

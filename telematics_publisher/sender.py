@@ -102,7 +102,12 @@ class Sender:
         """
         routes = await self._delivery.routes()
         number, epochs = await self._journal.checkpoint()
-        checkpoint = Checkpoint(number=number, epochs=epochs, routes=tuple(routes))
+        checkpoint = Checkpoint(
+            number=number,
+            epochs=epochs,
+            routes=tuple(routes),
+            copies=tuple(self._transport.copies),
+        )
         envelope = self._envelopes.of_checkpoint(checkpoint, self._wall())
         try:
             refusals = await self._delivery.send([envelope])

@@ -25,19 +25,44 @@ class TransportSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="INGRESS_")
 
-    transport: Literal["http", "kafka"] = Field(
+    transport: Literal["http", "kafka", "queue-first", "shadow"] = Field(
         default="http",
-        description="How envelopes travel to core: `http`, to INGRESS_API_URL, or `kafka`, by the "
-        "topic that INGRESS_KAFKA_TOPIC names.",
+        description="How envelopes travel to core: `http`, to INGRESS_API_URL; `kafka`, by the "
+        "topic that INGRESS_KAFKA_TOPIC names; `queue-first`, by Kafka, and over HTTP while Kafka is "
+        "away; `shadow`, over HTTP, with a copy to Kafka.",
     )
     api_url: Annotated[str, AfterValidator(of_api)] | None = Field(
         default=None,
-        description="Base URL of core's API, such as https://ingress.example.com; needed by `http`.",
+        description="Base URL of core's API, such as https://ingress.example.com; needed by all but "
+        "`kafka`.",
+    )
+    queue_deadline_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=300,
+        description="Under `queue-first` and `shadow`: time for one attempt to send a batch to Kafka. "
+        "What it did not confirm by then goes over HTTP, or is a copy that failed.",
+    )
+    queue_pause_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=3_600,
+        description="Under `queue-first`: time after Kafka failed until it is probed; twice as long "
+        "each time that it fails again.",
+    )
+    queue_longest_pause_seconds: float = Field(
+        default=300.0, gt=0, le=86_400, description="The longest of these pauses."
+    )
+    queue_probes: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="Probes in a row that Kafka must answer until traffic goes there again.",
     )
 
     @model_validator(mode="after")
     def _http_has_an_address(self) -> Self:
-        if self.transport == "http" and self.api_url is None:
+        if self.uses_http and self.api_url is None:
             purpose = type(self).model_fields["api_url"].description
             raise ValueError(
                 f"INGRESS_API_URL is not set. Set it: {purpose} Or set INGRESS_TRANSPORT=kafka"
@@ -45,8 +70,18 @@ class TransportSettings(Settings):
         return self
 
     @property
+    def uses_http(self) -> bool:
+        """Whether anything goes over HTTP."""
+        return self.transport != "kafka"
+
+    @property
+    def uses_kafka(self) -> bool:
+        """Whether anything goes over Kafka."""
+        return self.transport != "http"
+
+    @property
     def base_url(self) -> str:
-        """The URL of core's API, which is there where the transport is `http`."""
+        """The URL of core's API, which is there where anything goes over HTTP."""
         if self.api_url is None:
             raise AssertionError("settings of another transport have no URL")
         return self.api_url

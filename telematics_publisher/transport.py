@@ -18,9 +18,13 @@ class Refusal:
 
 
 class Transport(Protocol):
-    """A way to core. `name` is its short name in metrics and logs: `http`, `kafka`."""
+    """A way to core. `name` is its short name in metrics and logs: `http`, `kafka`, ….
+
+    `copies` are ways by which a copy of everything goes, as they are now: nobody waits for those.
+    """
 
     name: str
+    copies: Sequence[Route]
 
     async def routes(self) -> Sequence[Route]:
         """Return every way that a checkpoint takes which is published now.

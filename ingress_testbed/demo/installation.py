@@ -146,9 +146,12 @@ async def _consumers(base: Ground) -> list[tuple[Process, str]]:
 
 def way_to_core(api_url: str, queue: Queue | None) -> dict[str, str]:
     """Return the settings that say how a publisher reaches core."""
-    if queue is None:
-        return {"INGRESS_TRANSPORT": "http", "INGRESS_API_URL": api_url}
-    return {"INGRESS_TRANSPORT": "kafka", **queue.variables}
+    over_http = {"INGRESS_TRANSPORT": "http", "INGRESS_API_URL": api_url}
+    return (
+        over_http
+        if queue is None
+        else {**over_http, **queue.variables, "INGRESS_TRANSPORT": "kafka"}
+    )
 
 
 async def _provider(processes: Processes, feed: Feed, keys: Sequence[str]) -> tuple[Process, str]:

@@ -38,9 +38,7 @@ class NothingMoves(Exception):
 async def progress(plant: Plant) -> None:
     """Return once core has settled some hundred more messages. Raises NothingMoves."""
     before = await _settled(plant)
-    await until(
-        plant, "core settles no more", lambda: _more(lambda: _settled(plant), before, _STEP)
-    )
+    await until(plant, "core settles no more", lambda: more(lambda: _settled(plant), before, _STEP))
 
 
 async def members_come_and_go(plant: Plant) -> None:
@@ -146,11 +144,13 @@ async def _settled(plant: Plant) -> float:
     return sum(accounting[name] for name in OUTCOMES)
 
 
-async def _metric(plant: Plant, name: str, metric: str) -> float:
-    return (await plant.metrics(name)).get(metric, 0.0)
+async def metric(plant: Plant, name: str, metric_name: str) -> float:
+    """Return a metric of a process, summed over its labels; 0 where there is none yet."""
+    return (await plant.metrics(name)).get(metric_name, 0.0)
 
 
-async def _more(count: Callable[[], Awaitable[float]], before: float, by: float) -> bool:
+async def more(count: Callable[[], Awaitable[float]], before: float, by: float) -> bool:
+    """Return whether `count` is higher than `before` by that much."""
     return await count() >= before + by
 
 
@@ -159,18 +159,18 @@ async def _at_work(plant: Plant, name: str) -> None:
     await until(
         plant,
         f"{name} stores nothing",
-        lambda: _more(lambda: _metric(plant, name, _STORED), 0, 1),
+        lambda: more(lambda: metric(plant, name, _STORED), 0, 1),
     )
 
 
 async def _failing(plant: Plant, harm: Callable[[], Awaitable[None]]) -> None:
     """Do harm, and return once the first consumer could not store a batch."""
-    before = await _metric(plant, CONSUMER, _FAILED)
+    before = await metric(plant, CONSUMER, _FAILED)
     await harm()
     await until(
         plant,
         "no batch fails",
-        lambda: _more(lambda: _metric(plant, CONSUMER, _FAILED), before, 1),
+        lambda: more(lambda: metric(plant, CONSUMER, _FAILED), before, 1),
     )
 
 

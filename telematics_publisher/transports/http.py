@@ -42,6 +42,7 @@ class HttpTransport:
     """Posts to `{api_url}/v1/provider-ingest`, each attempt within `deadline` seconds in all."""
 
     name = "http"
+    copies: Sequence[Route] = ()
 
     def __init__(
         self,

@@ -71,24 +71,26 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def opened(
-    settings: KafkaSettings, *, deadline: float
+    settings: KafkaSettings, *, deadline: float, alone: bool = True
 ) -> AsyncIterator[Callable[[Workspace], "KafkaTransport"]]:
     """Yield what makes the transport of each workspace; they share one producer.
 
-    Raises WayClosed where the topic is missing, and SettingsError. Brokers that do not answer yet
-    are no hindrance: what is journalled waits for them.
+    Raises SettingsError, and WayClosed where the topic is missing and this way is `alone`. Brokers
+    that do not answer yet are no hindrance: what is journalled waits for them, or takes another way.
     """
     producer = Producer(settings, deadline=deadline)
     try:
         async with connected(settings, min(deadline, _LONGEST_LOOK)) as client:
             await require(client, settings.topic)
-    except TopicMissing as trouble:
-        raise WayClosed(str(trouble)) from trouble
     except KafkaTrouble as trouble:
+        if alone and isinstance(trouble, TopicMissing):
+            raise WayClosed(str(trouble)) from trouble
         log.warning(
             "kafka_not_reached",
             error=str(trouble),
-            consequence="frames are journalled, and sent once the brokers answer",
+            consequence="frames are journalled, and sent once the brokers answer"
+            if alone
+            else "Kafka gets nothing until then; HTTP is used",
             remedy="`ingress topics check` says more",
         )
     try:
@@ -110,6 +112,7 @@ class KafkaTransport:
     """Writes to the topic of `producer`, which others may share; its deadline is the attempt's."""
 
     name = "kafka"
+    copies: Sequence[Route] = ()
 
     def __init__(self, producer: Producer, topic: str, *, workspace: str) -> None:
         self._producer = producer

@@ -30,6 +30,7 @@ class Straight:
     """A transport that hands envelopes to core's handler."""
 
     name = "straight"
+    copies: Sequence[Route] = ()
 
     async def routes(self) -> Sequence[Route]:
         return (Route(door="http"),)
