@@ -109,6 +109,12 @@ Examples:
     type=click.Choice(["now"]),
     help="Move all times so that the first frame is now (the last one, if faster than recorded).",
 )
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 for every IPv4 interface, as in a container.",
+)
 @click.option("--port", default=0, show_default=True, help="0: a free one, printed on stdout.")
 @click.option(
     "--auth-delay", default=0.2, show_default=True, help="Seconds from the echo to the first data."
@@ -148,6 +154,7 @@ def simulator(  # noqa: PLR0913, PLR0917 — a command has as many parameters as
     replay: Path,
     speed: float,
     rebase: str | None,
+    host: str,
     port: int,
     auth_delay: float,
     seconds: float,
@@ -156,7 +163,7 @@ def simulator(  # noqa: PLR0913, PLR0917 — a command has as many parameters as
     seed: int,
     sent: Path | None,
 ) -> None:
-    """Act as ViriCiti's live websocket, on 127.0.0.1, with a recording.
+    """Act as ViriCiti's live websocket with a recording.
 
     A client that reconnects goes on where its key stood; a second one beside it begins there too,
     and takes nothing away. With &resend=all or &resend=N in its URL a client gets everything, or
@@ -168,7 +175,7 @@ def simulator(  # noqa: PLR0913, PLR0917 — a command has as many parameters as
         from ingress_testbed.simulator.server import Manner  # noqa: PLC0415 — likewise
 
     manner = Manner(speed, rebase == "now", auth_delay, seconds)
-    run(replay, api_keys, port, manner, replace(habits, seed=seed), sent)
+    run(replay, api_keys, port, manner, replace(habits, seed=seed), sent, host=host)
 
 
 @click.command(
@@ -176,17 +183,25 @@ def simulator(  # noqa: PLR0913, PLR0917 — a command has as many parameters as
 Examples:
   ingress demo
   ingress demo --vehicles 200 --seconds 30
-  ingress demo --transport kafka
+  ingress demo --transport http
+  ingress demo --outage broker
   ingress demo --replay day.jsonl.gz --speed max --subscribers 2 --json
 """
 )
 @click.option(
     "--transport",
-    type=click.Choice(["http", "kafka"]),
-    default="http",
+    type=click.Choice(["queue-first", "http", "kafka", "shadow"]),
+    help="How the publishers send to core; queue-first, where a broker can be had. For all but http "
+    "a broker is started as well: Apache Kafka where it is installed or was fetched, else one in "
+    "memory (INGRESS_TESTBED_KAFKA chooses).",
+)
+@click.option(
+    "--outage",
+    type=click.Choice(["hang", "broker", "none"]),
+    default="hang",
     show_default=True,
-    help="How the publishers send to core. For kafka a broker is started as well: Apache Kafka "
-    "where it is installed or was fetched, else one in memory (INGRESS_TESTBED_KAFKA chooses).",
+    help="What happens to the broker in the middle of a queue-first run: it hangs, or it is killed, "
+    "as far as it keeps what it has acknowledged.",
 )
 @click.option(
     "--vehicles",
@@ -231,7 +246,8 @@ Examples:
     help="Write a picture of the live view and the report.",
 )
 def demo(  # noqa: PLR0913, PLR0917 — a command has as many parameters as options
-    transport: Literal["http", "kafka"],
+    transport: Literal["queue-first", "http", "kafka", "shadow"] | None,
+    outage: Literal["hang", "broker", "none"],
     vehicles: int | None,
     seconds: float | None,
     replay: Path | None,
@@ -243,9 +259,10 @@ def demo(  # noqa: PLR0913, PLR0917 — a command has as many parameters as opti
 ) -> None:
     """Run the whole system on this machine and watch a fleet go through it.
 
-    Starts Postgres, a simulated provider, core and a publisher as processes of their own, on free
-    ports and in a temporary directory; over Kafka a broker and a consumer too. Ends with exit code 0 only if every message is accounted for
-    and core serves exactly what the input leads to. On a terminal it stays up after that, until
+    Starts Postgres, a broker, a simulated provider, core and a publisher as processes of their own,
+    on free ports and in a temporary directory. In the middle the broker fails, and traffic goes over
+    HTTP until it is back. Ends with exit code 0 only if every message is accounted for and core
+    serves exactly what the input leads to. On a terminal it stays up after that, until
     Ctrl-C, unless --seconds or --json is given.
     """
     with _extra():
@@ -260,6 +277,7 @@ def demo(  # noqa: PLR0913, PLR0917 — a command has as many parameters as opti
         raise click.BadParameter(error.message, param_hint="--replay") from error
     options = session.Options(
         transport=transport,
+        outage=outage,
         source=source,
         seconds=seconds,
         subscribers=subscribers,

@@ -100,6 +100,7 @@ def report_table(report: Report) -> RenderableType:
     right = {
         "facts stored": f"{report.facts_stored:,}",
         "snapshot mismatches": f"{report.snapshot_mismatches:,}",
+        **_ways(report),
         "seconds": f"{report.seconds:,.1f}",
         **{f"peak RSS {name}": size(peak) for name, peak in report.peak_rss_bytes.items()},
     }
@@ -109,6 +110,18 @@ def report_table(report: Report) -> RenderableType:
     for one, other in zip_longest(left.items(), right.items(), fillvalue=("", "")):
         table.add_row(*one, *other)
     return Group(Text("report", style="bold"), table)
+
+
+def _ways(report: Report) -> dict[str, str]:
+    """Return what is told of the ways to core where there are two."""
+    if not report.via_kafka:
+        return {}
+    return {
+        "via Kafka": f"{report.via_kafka:,}",
+        "via HTTP": f"{report.via_http:,}",
+        "failovers": f"{report.failovers:,}",
+        "standstill, seconds": f"{report.standstill_seconds:,.1f}",
+    }
 
 
 def conclusion(differences: Sequence[str]) -> RenderableType:

@@ -67,17 +67,33 @@ class Installation:
     consumer_metrics: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Publishers:
+    """The publisher ids, and by which transport they send."""
+
+    names: Sequence[str]
+    transport: str = "http"
+
+
+_QUICK = {
+    "INGRESS_QUEUE_DEADLINE_SECONDS": "2",
+    "INGRESS_QUEUE_PAUSE_SECONDS": "1",
+    "INGRESS_QUEUE_PROBES": "2",
+}
+"""A demo is short: it falls over, and returns, sooner than usual."""
+
+
 @asynccontextmanager
 async def installed(
     directory: Path,
     postgres_url: str,
     feed: Feed,
-    publishers: Sequence[str],
+    publishers: Publishers,
     cluster: KafkaCluster | None = None,
 ) -> AsyncIterator[Installation]:
     """Start simulator, core and `publishers` on a fresh database; stop them, the last one first.
 
-    Publishers send through a fresh topic of `cluster`, if there is one. Raises ProcessEnded where a
+    The topic that a transport needs is a fresh one of `cluster`. Raises ProcessEnded where a
     process does not come up.
     """
     async with ground(directory, postgres_url, cluster) as base:
@@ -91,7 +107,7 @@ async def installed(
                 ingest_key=(await keys.create(Role.INGEST, WORKSPACE, name)).text,
                 provider_key=secrets.token_urlsafe(12),
             )
-            for name in publishers
+            for name in publishers.names
         ]
         provider_keys = [edge.provider_key for edge in edges]
         (core, port), (provider, provider_url), consumers = await asyncio.gather(
@@ -100,7 +116,7 @@ async def installed(
             _consumers(base),
         )
         api_url = f"http://127.0.0.1:{port}"
-        way = way_to_core(api_url, queue)
+        way = {**way_to_core(api_url, queue), **_QUICK, "INGRESS_TRANSPORT": publishers.transport}
         started = await asyncio.gather(
             *(_publisher(processes, edge, feed, way, provider_url) for edge in edges)
         )
@@ -111,7 +127,9 @@ async def installed(
             pool=base.pool,
             api_url=api_url,
             provider_url=provider_url,
-            provider_keys={name: f"key-{number}" for number, name in enumerate(publishers, 1)},
+            provider_keys={
+                name: f"key-{number}" for number, name in enumerate(publishers.names, 1)
+            },
             read_key=read_key,
             metrics={process.name: url for process, url in started},
             queue=queue,

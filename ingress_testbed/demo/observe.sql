@@ -2,6 +2,13 @@
 -- Rows of history.
 SELECT count(*) FROM history h JOIN workspaces w ON w.id = h.workspace WHERE w.name = $1;
 
+-- name: by_door
+-- Settled data messages by the door through which they came first.
+SELECT c.door, sum(c.settled)::int8 AS settled
+FROM ledger_counts c JOIN workspaces w ON w.id = c.workspace
+WHERE w.name = $1 AND c.outcome NOT IN ('control', 'dropped')
+GROUP BY c.door;
+
 -- name: age
 -- Seconds between the newest stored reading's arrival at the edge and now.
 SELECT extract(epoch FROM now() - max(l.received))::float8

@@ -93,6 +93,11 @@ class Observer:
         """Return the number of rows in history."""
         return int(await self._installation.pool.fetchval(_SQL["facts_stored"], self._workspace))
 
+    async def by_door(self) -> Mapping[str, int]:
+        """Return the data messages by the door through which each came first."""
+        rows = await self._installation.pool.fetch(_SQL["by_door"], self._workspace)
+        return {row["door"]: row["settled"] for row in rows}
+
     async def _get(self, url: str) -> str:
         with answered():
             response = await self._http.get(url)
@@ -133,4 +138,6 @@ def _stream(
         journal_bytes=count("publisher_journal_bytes"),
         finished=provider.finished[name],
         reported=reported,
+        failovers=count("publisher_failovers_total"),
+        standstill=metrics.get("publisher_standstill_seconds_total", 0.0),
     )

@@ -26,7 +26,9 @@ class Report:
     """The end of a run; messages are distinct (publisher, epoch, sequence).
 
     `received` counts data messages, `control` all others. `seconds` runs from the replay's start to
-    the settlement of its last message. `peak_rss_bytes` is by process.
+    the settlement of its last message. `via_kafka` and `via_http` are messages by the way on which
+    each came first; `failovers` and `standstill_seconds` are the publishers'. `peak_rss_bytes` is by
+    process.
     """
 
     received: int
@@ -44,6 +46,10 @@ class Report:
     unaccounted: int
     snapshot_mismatches: int
     facts_stored: int
+    via_kafka: int
+    via_http: int
+    failovers: int
+    standstill_seconds: float
     seconds: float
     peak_rss_bytes: Mapping[str, int]
 

@@ -10,10 +10,17 @@ from pathlib import Path
 
 from ingress_testbed.demo import comparison, guide
 from ingress_testbed.demo.core_client import CoreClient, HopSilent
-from ingress_testbed.demo.installation import WORKSPACE, Feed, Installation, installed
+from ingress_testbed.demo.installation import (
+    WORKSPACE,
+    Feed,
+    Installation,
+    Publishers,
+    installed,
+)
 from ingress_testbed.demo.journey import Journey, Settled, journey_of, newest_settled
 from ingress_testbed.demo.memory import PeakMemory
 from ingress_testbed.demo.observer import Observer
+from ingress_testbed.demo.outage import Kind, Outage
 from ingress_testbed.demo.processes import Processes
 from ingress_testbed.demo.progress import Progress
 from ingress_testbed.demo.report import TERMS, Expected, Report, differences
@@ -33,13 +40,18 @@ _SHOWN_MISMATCHES = 5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to replay to how many subscribers, and for how long (None: to the recording's end)."""
+    """What to replay to how many subscribers, and for how long (None: to the recording's end).
+
+    `transport` is the publishers' way to core, and `outage` what happens to the broker meanwhile.
+    """
 
     recording: Recording
     speed: float
     rebase: bool
     seconds: float | None
     subscribers: int
+    transport: str = "http"
+    outage: Kind = "none"
 
     @property
     def publishers(self) -> tuple[str, ...]:
@@ -65,21 +77,27 @@ async def running(
 ) -> AsyncIterator["Run"]:
     """Start everything for `plan`, and stop it at the end. Raises ProcessEnded, RecordingError.
 
-    The way to core is HTTP, or a topic of `cluster`.
+    Where the way to core needs a topic, it is one of `cluster`.
     """
     found = await asyncio.to_thread(survey, plan.recording)
     if not found.frames:
         raise RecordingError(f"{plan.recording.path} holds no frames: there is nothing to replay")
     screen.say(f"recording    {found.frames:,} frames of {len(found.labels):,} vehicles")
     feed = Feed(plan.recording.path, plan.speed, plan.rebase, plan.seconds, found.labels)
+    edges = Publishers(plan.publishers, plan.transport)
     async with (
-        installed(directory, postgres_url, feed, plan.publishers, cluster) as installation,
+        installed(directory, postgres_url, feed, edges, cluster) as installation,
         CoreClient(installation.api_url, WORKSPACE, installation.read_key) as core,
         Observer(installation, core, WORKSPACE) as observer,
     ):
         for name, text in guide.places(installation):
             screen.say(f"{name:<12} {text}")
-        yield Run(plan, found, installation, core, observer, screen)
+        outage = Outage.of(plan.outage, cluster, plan.seconds, screen.say)
+        try:
+            yield Run(plan, found, installation, core, observer, screen, outage)
+        finally:
+            if outage is not None:
+                await outage.end()
 
 
 class Run:
@@ -93,7 +111,9 @@ class Run:
         core: CoreClient,
         observer: Observer,
         screen: Screen,
+        outage: Outage | None = None,
     ) -> None:
+        self._outage = outage
         self._plan = plan
         self._found = found
         self._installation = installation
@@ -144,7 +164,9 @@ class Run:
             heard = time.monotonic()
             self._memory.look(roots)
             await self._guide(sample)
-            if progress.over(sample):
+            if self._outage is not None:
+                await self._outage.follow(sample)
+            if progress.over(sample) and (self._outage is None or self._outage.over):
                 return sample.at
             if progress.stalled(sample):
                 self._screen.say("nothing moves any more; this is how it stands:")
@@ -216,8 +238,14 @@ class Run:
         wrong = list(comparison.mismatches(served, truth.snapshot))
         accounting = await self._core.accounting()
         terms = {name: int(accounting[name]) for name in TERMS}
+        by_door = await self._observer.by_door()
+        last = self._samples.last
         report = Report(
             **terms,
+            via_kafka=by_door.get("kafka", 0),
+            via_http=by_door.get("http", 0),
+            failovers=0 if last is None else last.failovers,
+            standstill_seconds=0.0 if last is None else round(last.standstill, 3),
             snapshot_mismatches=len(wrong),
             facts_stored=await self._observer.facts_stored(),
             seconds=round(seconds, 3),

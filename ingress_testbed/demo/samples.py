@@ -12,7 +12,10 @@ _KEPT = 600
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One publisher's stream as it stands. `reported`: when core took its last checkpoint."""
+    """One publisher's stream as it stands. `reported`: when core took its last checkpoint.
+
+    `failovers` are those to HTTP; `standstill` is how long (s) nothing was acknowledged.
+    """
 
     publisher: str
     sent: int
@@ -22,6 +25,8 @@ class Stream:
     journal_bytes: int
     finished: bool
     reported: datetime | None
+    failovers: int = 0
+    standstill: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,16 @@ class Sample:
     def acknowledged(self) -> int:
         """Records that core, or the queue, acknowledged to publishers, control messages included."""
         return sum(stream.acknowledged for stream in self.streams)
+
+    @property
+    def failovers(self) -> int:
+        """Times that traffic went over to HTTP."""
+        return sum(stream.failovers for stream in self.streams)
+
+    @property
+    def standstill(self) -> float:
+        """Seconds in which something was sent and nothing acknowledged, of the worst publisher."""
+        return max((stream.standstill for stream in self.streams), default=0.0)
 
     @property
     def pending(self) -> int:

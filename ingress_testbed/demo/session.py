@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import click
 
@@ -16,6 +16,7 @@ from core_ingest.errors import IngestError
 from ingress_runtime import logs, shutdown
 from ingress_runtime.settings import LogSettings
 from ingress_testbed.demo import guide
+from ingress_testbed.demo.outage import Kind
 from ingress_testbed.demo.run import Plan, Verdict, running
 from ingress_testbed.demo.screen import Screen
 from ingress_testbed.fleet import FleetPlan
@@ -45,11 +46,15 @@ class Source:
     rebase: bool
 
 
+Transport: TypeAlias = Literal["http", "kafka", "queue-first", "shadow"]
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was typed."""
+    """What was typed. Without a transport it is queue-first, where a broker can be had."""
 
-    transport: Literal["http", "kafka"]
+    transport: Transport | None
+    outage: Kind
     source: Source
     seconds: float | None
     subscribers: int
@@ -89,7 +94,8 @@ def run(options: Options) -> int:
         ):
             click.echo(f"database     {server.description}", err=options.as_json)
             servers = _Servers(server, cluster)
-            session = _Session(_plan(options, Path(name)), options, Path(name), servers)
+            plan = _plan(options, Path(name), cluster)
+            session = _Session(plan, options, Path(name), servers)
             return asyncio.run(session.run())
     except IngestError as error:
         raise click.ClickException(str(error)) from error
@@ -108,6 +114,10 @@ def _cluster(options: Options, directory: Path) -> Iterator[KafkaCluster | None]
         try:
             cluster = stack.enter_context(running_kafka(directory))
         except NoServerError as error:
+            if options.transport is None:
+                click.echo(f"over HTTP: {error.message}", err=True)
+                yield None
+                return
             raise NoServerError(
                 f"{error.message}\nOr leave --transport kafka away: over HTTP none is needed."
             ) from error
@@ -132,7 +142,8 @@ class _Servers:
         return found
 
 
-def _plan(options: Options, directory: Path) -> Plan:
+def _plan(options: Options, directory: Path, cluster: KafkaCluster | None) -> Plan:
+    transport = options.transport or ("http" if cluster is None else "queue-first")
     source = options.source
     if isinstance(source.recording, FleetPlan):
         path = directory / "fleet.jsonl"
@@ -140,7 +151,13 @@ def _plan(options: Options, directory: Path) -> Plan:
     else:
         path = source.recording
     return Plan(
-        open_recording(path), source.speed, source.rebase, options.seconds, options.subscribers
+        open_recording(path),
+        source.speed,
+        source.rebase,
+        options.seconds,
+        options.subscribers,
+        transport,
+        options.outage if transport == "queue-first" else "none",
     )
 
 

@@ -26,8 +26,10 @@ def run(  # noqa: PLR0913, PLR0917 — the options of the command
     manner: Manner,
     habits: Habits,
     sent_file: Path | None,
+    *,
+    host: str,
 ) -> None:
-    """Serve `replay` on `port` (0: a free one); the first line on stdout is the socket's address.
+    """Serve `replay` on `host` at `port` (0: a free one); the first line on stdout is the address.
 
     `keys` are the secrets; in logs and in the status they are `key-1`, `key-2`, and so on. All
     messages but echoes go to `sent_file` too, see SentLog.
@@ -38,7 +40,7 @@ def run(  # noqa: PLR0913, PLR0917 — the options of the command
     recording = open_recording(replay)
     with _noted(sent_file) as sent_to:
         simulator = Simulator(recording, keys=names, manner=manner, habits=habits, sent_to=sent_to)
-        asyncio.run(_serve(simulator, port))
+        asyncio.run(_serve(simulator, host, port))
 
 
 @contextmanager
@@ -56,14 +58,14 @@ def _noted(path: Path | None) -> Iterator[SentTo | None]:
         yield log.write
 
 
-async def _serve(simulator: Simulator, port: int) -> None:
+async def _serve(simulator: Simulator, host: str, port: int) -> None:
     try:
-        async with shutdown.on_signals() as stop, simulator.serving(port):
+        async with shutdown.on_signals() as stop, simulator.serving(port, host):
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, simulator.end_recording)
             click.echo(simulator.url)
             await stop.wait()
     except OSError as error:
         raise click.ClickException(
-            f"port {port} cannot be had ({error.strerror or error}): "
-            "choose another one, or 0 for any free one"
+            f"port {port} of {host} cannot be had ({error.strerror or error}): "
+            "choose another one, or 0 for any free one; --host takes an address of this machine"
         ) from error

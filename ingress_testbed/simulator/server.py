@@ -1,4 +1,4 @@
-"""The simulated provider: a websocket server on 127.0.0.1."""
+"""The simulated provider: a websocket server."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ from ingress_testbed.simulator.sent import SentTo
 from ingress_testbed.simulator.subscriber import Feed, Subscriber, end
 from ingress_testbed.simulator.timeline import MAX_SPEED, Timeline, shift_to_now
 
-_HOST = "127.0.0.1"
+_LOCAL = "127.0.0.1"
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _PING_EVERY_SECONDS = 20.0
 
@@ -84,12 +84,13 @@ class Simulator:
         # Who plays dead must not ask whether the client is alive, and close when it hears nothing.
         self._ping_every = None if Habit.HALF_OPEN in habits else _PING_EVERY_SECONDS
         self._extent = Extent(0, 0, 0)
+        self._host = _LOCAL
         self._server: Server | None = None
 
     @property
     def url(self) -> str:
         """The socket's address, without a key."""
-        return f"ws://{_HOST}:{self.port}{LIVE_PATH}"
+        return f"ws://{self._host}:{self.port}{LIVE_PATH}"
 
     @property
     def port(self) -> int:
@@ -100,16 +101,18 @@ class Simulator:
         return port
 
     @asynccontextmanager
-    async def serving(self, port: int = 0) -> AsyncIterator["Simulator"]:
-        """Listen on `port` (0: a free one) for as long as the context lasts.
+    async def serving(self, port: int = 0, host: str = _LOCAL) -> AsyncIterator["Simulator"]:
+        """Listen on `host` at `port` (0: a free one) for as long as the context lasts.
 
-        Raises RecordingError if the recording cannot be read, OSError if the port is taken.
+        Raises RecordingError if the recording cannot be read, OSError if the address is no
+        address of this machine, or its port is taken.
         """
+        self._host = host
         self._extent = await asyncio.to_thread(self._recording.extent)
         try:
             async with serve(
                 self._converse,
-                _HOST,
+                host,
                 port,
                 process_request=self._answer,
                 compression=None,

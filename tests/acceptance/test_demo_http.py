@@ -54,9 +54,9 @@ def shared_directory() -> Iterator[Path]:
 
 
 def demo(*arguments: str) -> dict[str, Any]:
-    """Run `ingress demo --json` to its end and return its report."""
+    """Run `ingress demo --transport http --json` to its end and return its report."""
     done = subprocess.run(
-        [*_INGRESS, "demo", *arguments, "--json"],
+        [*_INGRESS, "demo", "--transport", "http", *arguments, "--json"],
         capture_output=True,
         text=True,
         timeout=_SECONDS,
@@ -95,7 +95,9 @@ def test_replay_that_is_cut_short_settles_what_was_sent() -> None:
 def test_demo_on_a_terminal_stays_up_with_commands_that_work_until_ctrl_c(
     shared_directory: Path,
 ) -> None:
-    with terminal(shared_directory, "demo", "--vehicles", "2", "--speed", "max") as (
+    with terminal(
+        shared_directory, "demo", "--transport", "http", "--vehicles", "2", "--speed", "max"
+    ) as (
         process,
         screen,
     ):
@@ -122,7 +124,10 @@ def test_demo_on_a_terminal_stays_up_with_commands_that_work_until_ctrl_c(
 def test_nothing_is_left_running_however_the_demo_ends(
     number: signal.Signals, shared_directory: Path
 ) -> None:
-    with terminal(shared_directory, "demo", "--vehicles", "2") as (process, screen):
+    with terminal(shared_directory, "demo", "--transport", "http", "--vehicles", "2") as (
+        process,
+        screen,
+    ):
         read_until(screen, "look for yourself")
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)

@@ -11,7 +11,10 @@ import pytest
 
 _INGRESS = [sys.executable, "-c", "from ingress_runtime.cli import main; main()"]
 _SECONDS = 280
-_OF_THE_WAY = ("seconds", "peak_rss_bytes")
+_OF_THE_WAY = (
+    *("via_kafka", "via_http", "failovers", "standstill_seconds"),
+    *("seconds", "peak_rss_bytes"),
+)
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +49,40 @@ def test_fleet_over_kafka_is_stored_whole_and_accounted_for() -> None:
     assert found["peak_rss_bytes"].keys() >= {"consumer", "publisher-1", "api"}
     for part in ("offset", "topics check", "core_consumer_", "one frame, hop by hop"):
         assert part in said
+
+
+def test_bare_demo_falls_over_in_the_middle_and_returns() -> None:
+    found, said = report("--vehicles", "5", "--seconds", "12")
+
+    assert found["facts_stored"] == found["received"]
+    assert found["unaccounted"] == found["snapshot_mismatches"] == 0
+    assert min(found["via_kafka"], found["via_http"], found["failovers"]) > 0
+    assert found["via_kafka"] + found["via_http"] == found["received"]
+    assert "the broker hangs" in said
+    assert "the broker is back" in said
+
+
+@pytest.mark.kafka
+def test_demo_whose_broker_is_killed_loses_nothing() -> None:
+    found, said = report("--vehicles", "5", "--seconds", "12", "--outage", "broker")
+
+    assert found["facts_stored"] == found["received"]
+    assert found["unaccounted"] == found["snapshot_mismatches"] == 0
+    assert min(found["via_kafka"], found["via_http"], found["failovers"]) > 0
+    assert "the broker is killed" in said
+
+
+def test_bare_demo_without_a_broker_goes_over_http_and_says_so(tmp_path: Path) -> None:
+    done = run(
+        *("--vehicles", "2", "--speed", "max", "--json"),
+        INGRESS_TESTBED_KAFKA="installed",
+        KAFKA_HOME=str(tmp_path),
+        PATH="/usr/bin:/bin",
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["via_kafka"] == 0
+    assert "over HTTP: " in done.stderr
 
 
 def test_demo_over_kafka_without_a_broker_names_the_ways_to_have_one(tmp_path: Path) -> None:

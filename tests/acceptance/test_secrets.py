@@ -76,7 +76,7 @@ def test_demo_shows_no_secret_but_the_key_to_read_with(postgres_url: str, tmp_pa
     secrets: set[str] = {INVENTED}
     url = _with_password(postgres_url, INVENTED)
     with subprocess.Popen(
-        [*ingress("demo", "--vehicles", "2", "--speed", "max", "--json")],
+        [*ingress("demo", "--transport", "http", "--vehicles", "2", "--speed", "max", "--json")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(INGRESS_DATABASE_URL=url, TMPDIR=str(tmp_path)),

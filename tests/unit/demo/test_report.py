@@ -22,6 +22,10 @@ GOOD = Report(
     unaccounted=0,
     snapshot_mismatches=0,
     facts_stored=9,
+    via_kafka=7,
+    via_http=3,
+    failovers=1,
+    standstill_seconds=0.5,
     seconds=1.25,
     peak_rss_bytes={"api": 70_000_000},
 )
@@ -69,6 +73,10 @@ def test_json_is_one_line_with_every_number_that_was_promised() -> None:
         "unaccounted",
         "snapshot_mismatches",
         "facts_stored",
+        "via_kafka",
+        "via_http",
+        "failovers",
+        "standstill_seconds",
         "seconds",
         "peak_rss_bytes",
     ]
