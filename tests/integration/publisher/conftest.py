@@ -1,6 +1,7 @@
 """Fixtures of the edge: a door to send to, a journal, a provider to read from."""
 
 import importlib.util
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
@@ -154,3 +155,10 @@ async def admin(anyio_backend: str, kafka: KafkaCluster) -> AsyncIterator[AIOKaf
     await client.start()
     yield client
     await client.close()
+
+
+@pytest.fixture
+def unused_address() -> str:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{unused.getsockname()[1]}"

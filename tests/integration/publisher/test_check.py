@@ -1,7 +1,7 @@
 """`ingress publisher check` and the edge's part of `ingress doctor` as a whole."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -10,7 +10,8 @@ from ingress_runtime.findings import Level
 from ingress_runtime.kafka.settings import KafkaSettings
 from ingress_testbed.servers.capabilities import Capability
 from ingress_testbed.servers.kafka import KafkaCluster
-from telematics_publisher import check
+from telematics_publisher import check, streams
+from telematics_publisher.provider import installed
 from telematics_publisher.settings import PublisherSettings, TransportSettings
 from telematics_publisher.ways import Way
 from tests.integration.publisher.edge import SECRETS, Edge, by_subject
@@ -93,3 +94,37 @@ async def test_brokers_that_do_not_answer_are_told_with_what_to_do(edge: Edge) -
     assert found["kafka"].level is Level.FAIL
     assert "no-such-host.invalid:9092" in found["kafka"].found
     assert "INGRESS_KAFKA_BOOTSTRAP" in str(found["kafka"].remedy)
+
+
+@pytest.mark.parametrize("transport", ["queue-first", "shadow"])
+@pytest.mark.usefixtures("driving")
+async def test_both_ways_are_looked_at_where_both_are_taken(
+    edge: Edge, kafka: KafkaCluster, topic: str, transport: Literal["queue-first", "shadow"]
+) -> None:
+    way = Way(
+        TransportSettings(transport=transport, api_url=edge.api_url),
+        KafkaSettings(bootstrap=kafka.bootstrap, topic=topic),
+    )
+    found = await by_subject(
+        check.check(edge.path, PublisherSettings(journal_dir=edge.journals), way, seconds=0.1)
+    )
+    subjects = ("kafka", f"topic {topic}", "core", "key of acme")
+    assert [found[one].level for one in subjects] == [Level.OK] * 4
+
+
+async def test_transport_opens_where_one_of_two_ways_is_away(
+    edge: Edge, unused_address: str
+) -> None:
+    way = Way(
+        TransportSettings(
+            transport="queue-first", api_url=edge.api_url, queue_deadline_seconds=0.5
+        ),
+        KafkaSettings(bootstrap=unused_address),
+    )
+    async with way.opened(deadline=10.0, window=1) as transports:
+        (acme,) = streams.load(edge.path, SECRETS, installed())
+        transport = transports(acme)
+        (kafka, http) = await transport.routes()
+        await transport.aclose()
+
+    assert (kafka.door, kafka.partitions, http.door) == ("kafka", 1, "http")

@@ -1,7 +1,6 @@
 """The Kafka transport and a topic that grows, vanishes, is made anew, or was never there."""
 
 import asyncio
-import socket
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
@@ -127,10 +126,3 @@ async def test_settings_that_name_no_broker_refuse_the_start() -> None:
     with pytest.raises(SettingsError, match="INGRESS_KAFKA_BOOTSTRAP is not set"):
         async with way.opened(deadline=10.0, window=3):
             pass
-
-
-@pytest.fixture
-def unused_address() -> str:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{unused.getsockname()[1]}"
