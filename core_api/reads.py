@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from core_api import documents
 from core_api.documents import HistoryPage, Vehicle, VehiclePage
 from core_api.store import borrowed, retryable
 from core_ingest.ledger.accounting import Accounting, account
+from core_ingest.ledger.shadow_report import ShadowReport, report
 from core_ingest.store.database import Connection
 from core_ingest.store.queries import load
 
@@ -120,6 +121,24 @@ class Reads:
             with retryable():
                 return await account(self._pool, workspace)
 
+    async def shadow(
+        self, workspace: str, publisher: str | None, *, start: datetime, end: datetime, least: int
+    ) -> ShadowReport:
+        """Return what came by HTTP, Kafka or both in [start, end), grown to whole slots."""
+        async with self._slot():
+            async with borrowed(self._pool, self._seconds) as connection:
+                await self._find(connection, workspace)
+            with retryable():
+                [found] = await report(
+                    self._pool,
+                    workspace,
+                    publisher=publisher,
+                    since=start,
+                    until=end,
+                    least=least,
+                )
+                return found
+
     async def _say_what_is_unknown(
         self,
         connection: Connection,
@@ -146,6 +165,10 @@ class Reads:
         if id_ is None:
             raise NoSuchWorkspace(workspace)
         return id_
+
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """Return a turn like that of a read, for one connection. Entering it raises ReadsFull."""
+        return self._slot()
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from time import monotonic
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from core_api.admission import Admission
 from core_api.group_commit import GroupCommit
 from core_api.key_store import KeyStore
 from core_api.keys import Keyring
+from core_api.letter_desk import LetterDesk
 from core_api.readiness import Readiness
 from core_api.reads import Reads
 from core_api.settings import ApiSettings
@@ -37,6 +39,7 @@ class Services:
     admission: Admission
     commits: GroupCommit
     reads: Reads
+    dead_letters: LetterDesk
     readiness: Readiness
 
 
@@ -57,7 +60,8 @@ async def open_services(
     try:
         services = build_services(settings, pool)
         await services.readiness.require_migrated()
-        async with _compacting(pool, settings.compact_seconds):
+        window = timedelta(hours=settings.shadow_hours)
+        async with _compacting(pool, settings.compact_seconds, window):
             try:
                 yield services
             finally:
@@ -68,6 +72,7 @@ async def open_services(
 
 def build_services(settings: ApiSettings, pool: asyncpg.Pool) -> Services:
     """Return services over `pool`. Needs a running event loop."""
+    reads = Reads(pool, connections=settings.read_connections, seconds=settings.read_seconds)
     return Services(
         settings=settings,
         keyring=Keyring(KeyStore(pool).find, seconds=settings.key_cache_seconds, clock=monotonic),
@@ -78,7 +83,8 @@ def build_services(settings: ApiSettings, pool: asyncpg.Pool) -> Services:
             max_group=settings.commit_envelopes,
             capacity=settings.work_envelopes,
         ),
-        reads=Reads(pool, connections=settings.read_connections, seconds=settings.read_seconds),
+        reads=reads,
+        dead_letters=LetterDesk(pool, reads, step=_pass_fault_point, seconds=settings.read_seconds),
         readiness=Readiness(pool),
     )
 
@@ -91,9 +97,9 @@ async def _pass_fault_point(step: str) -> None:
 
 
 @asynccontextmanager
-async def _compacting(pool: asyncpg.Pool, seconds: float) -> AsyncIterator[None]:
+async def _compacting(pool: asyncpg.Pool, seconds: float, window: timedelta) -> AsyncIterator[None]:
     stop = Shutdown()
-    task = asyncio.create_task(_compact(pool, seconds, stop))
+    task = asyncio.create_task(_compact(pool, seconds, window, stop))
     try:
         yield
     finally:
@@ -101,11 +107,11 @@ async def _compacting(pool: asyncpg.Pool, seconds: float) -> AsyncIterator[None]
         await task
 
 
-async def _compact(pool: asyncpg.Pool, seconds: float, stop: Shutdown) -> None:
+async def _compact(pool: asyncpg.Pool, seconds: float, window: timedelta, stop: Shutdown) -> None:
     """Compact until `stop`; whatever ends a run, the next one begins after the usual pause."""
     while not stop.requested:
         try:
-            await Compactor(pool, seconds).run(stop)
+            await Compactor(pool, seconds, window).run(stop)
         except Exception:
             log.exception("compactor_failed_and_will_begin_again")
             with suppress(TimeoutError):

@@ -91,6 +91,13 @@ class ApiSettings(Settings):
         gt=0,
         description="Pause between two runs of the settlements' compactor, seconds.",
     )
+    shadow_hours: int = Field(
+        default=24,
+        ge=1,
+        le=168,
+        description="How long the shadow report can look back, in hours: so long it is kept by which "
+        "door numbers came, of publishers that send copies.",
+    )
     drain_seconds: float = Field(
         default=0,
         ge=0,

@@ -1,5 +1,6 @@
 """The read routes, below /v1/workspaces/{workspace}."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -13,9 +14,13 @@ from core_api.openapi_parts import problem_responses
 from core_api.parameters import ExternalIds, From, Instant, Signal, To, Vehicle, Workspace
 from core_api.services import Given
 from core_ingest.ledger.accounting import Accounting
+from core_ingest.ledger.shadow_report import LEAST, ShadowReport
+from ingress_contracts.fields import Name
 
 _MOST_VEHICLES = 500
 _MOST_INSTANTS = 10_000
+_LAST = timedelta(hours=1)
+_FIRST = datetime(1, 1, 2, tzinfo=UTC)
 
 router = APIRouter(
     prefix="/v1/workspaces/{workspace}",
@@ -91,6 +96,34 @@ async def get_accounting(workspace: Workspace, services: Given) -> Response:
     `unaccounted` must read zero.
     """
     return _json(await services.reads.accounting(workspace))
+
+
+@router.get("/shadow", summary="What came by HTTP, by Kafka, or both", response_model=ShadowReport)
+async def get_shadow(  # noqa: PLR0913, PLR0917 — a window of a publisher has this many coordinates
+    workspace: Workspace,
+    services: Given,
+    publisher: Annotated[Name | None, Query(description="Only this publisher.")] = None,
+    start: Annotated[
+        Instant | None, Query(alias="from", description="First instant; an hour before `to`.")
+    ] = None,
+    to: Annotated[Instant | None, Query(description="Where it ends; now.")] = None,
+    least: Annotated[
+        int, Query(ge=1, le=1_000_000_000, description="Fewer judged numbers decide nothing.")
+    ] = LEAST,
+) -> Response:
+    """Return whether Kafka has everything that came over HTTP while copies were sent, or what not.
+
+    Numbers that came first within [from, to), which grows to whole slots of five minutes. Only those
+    are judged that were acknowledged before a checkpoint which has come by every way, the copies'
+    too.
+    """
+    end = to or datetime.now(UTC)
+    begin = start or max(end, _FIRST) - _LAST
+    if begin >= end:
+        raise invalid_parameter("to", end.isoformat(), f"must be after from ({begin.isoformat()})")
+    return _json(
+        await services.reads.shadow(workspace, publisher, start=begin, end=end, least=least)
+    )
 
 
 def _json(document: BaseModel) -> Response:

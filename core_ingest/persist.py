@@ -7,6 +7,7 @@ from core_ingest.decide import decide, lookups
 from core_ingest.door import Door
 from core_ingest.errors import DataRefused
 from core_ingest.item import WHOLE, Item, conclude, origin
+from core_ingest.ledger.barriers import is_copy
 from core_ingest.ledger.settlements import Settlements
 from core_ingest.outcome import OutcomeKind
 from core_ingest.prepared import Prepared
@@ -74,7 +75,7 @@ class Persistence:
         settlements = Settlements(self._now)
         for origin_, door, one in found:
             workspace = self._prepared.workspaces[one.workspace]
-            why = (one.reason, _storable(one.detail), door.value)
+            why = (one.reason, storable(one.detail), door.value)
             rows.append((workspace, origin_, WHOLE, *why, one.attributes(), one.data))
             publisher, epoch, sequence = one.publisherid, one.publisherepoch, one.sequence
             if one.workspaceid and publisher and epoch and sequence is not None:
@@ -109,11 +110,16 @@ class Persistence:
         await self._transaction.write("add_connection_events", events)
 
     async def _write_checkpoint(self, item: Item, body: Checkpoint) -> None:
+        """Store a checkpoint, and by which route it came; a copy tells no more than that.
+
+        It may come when the checkpoint has been applied and is gone.
+        """
         key = (self._workspace(item), item.envelope.publisherid)
         route = item.route
-        await self._transaction.execute(
-            "add_checkpoint", *key, route, body.number, body.model_dump_json()
-        )
+        if not is_copy(body, route):
+            await self._transaction.execute(
+                "add_checkpoint", *key, route, body.number, body.model_dump_json()
+            )
         await self._transaction.execute("arrive_checkpoint", *key, route, body.number)
 
     async def _write_dead_letters(self, items: Sequence[Item]) -> None:
@@ -129,12 +135,12 @@ class Persistence:
         key = (self._workspace(item), item.origin)
         rest = (item.door.value, item.attributes(), item.envelope.data)
         for letter in item.dead_letters:
-            yield (*key, letter.index, letter.reason, _storable(letter.detail), *rest)
+            yield (*key, letter.index, letter.reason, storable(letter.detail), *rest)
 
     def _undeliverable(self, item: Item, body: Undeliverable) -> tuple[object, ...]:
         """Return the dead letter of the record that the message reports on: its data are gone."""
         target = origin(item.envelope.publisherid, body.epoch, body.sequence)
-        detail = _storable(f"{body.size} bytes; {body.detail}")
+        detail = storable(f"{body.size} bytes; {body.detail}")
         key = (self._workspace(item), target, WHOLE)
         return (*key, body.reason, detail, item.door.value, item.attributes(), b"")
 
@@ -172,6 +178,6 @@ class Persistence:
         return self._prepared.workspaces[item.envelope.workspaceid]
 
 
-def _storable(detail: str) -> str:
+def storable(detail: str) -> str:
     """Return a text for people as Postgres can hold it."""
     return detail.replace("\x00", "\ufffd").encode(errors="replace").decode()

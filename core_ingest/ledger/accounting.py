@@ -12,7 +12,8 @@ import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 
 from core_ingest.errors import translated
-from core_ingest.ledger.compactor import compact, inclusive, load_epoch
+from core_ingest.ledger.barriers import inclusive
+from core_ingest.ledger.compactor import compact, load_epoch
 from core_ingest.ledger.numbers import NumberSet, Range
 from core_ingest.outcome import OutcomeKind
 from core_ingest.store.queries import load

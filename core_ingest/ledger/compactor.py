@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 from uuid import UUID
 
@@ -18,15 +18,24 @@ from core_ingest.errors import (
     StoreUnavailable,
     translated,
 )
-from core_ingest.ledger.numbers import BLOCK, NumberSet, Range, blocks
+from core_ingest.ledger.barriers import (
+    GREATEST,
+    PublisherKey,
+    Reached,
+    half_open,
+    has_arrived,
+    inclusive,
+    reached,
+)
+from core_ingest.ledger.numbers import BLOCK, NumberSet, blocks
 from core_ingest.ledger.settlements import DELAY_BOUNDS
+from core_ingest.ledger.shadow import Kept, Shadow, expire
 from core_ingest.store.database import Connection
 from core_ingest.store.queries import load
-from ingress_contracts.control import Checkpoint, CheckpointEpoch, Route
+from ingress_contracts.control import Checkpoint, CheckpointEpoch
 
 _SQL = load("core_ingest.ledger", "ledger.sql")
 _ROWS_AT_ONCE = 2_000
-_GREATEST = 2**63 - 1
 
 Account: TypeAlias = tuple[int, str, UUID]
 """Workspace, publisher and epoch."""
@@ -50,14 +59,19 @@ class _Count:
 
 @dataclass(slots=True)
 class _Report:
-    """The newest word on each epoch of a publisher with its arrival; the newest checkpoint."""
+    """The newest word on each epoch of a publisher with its arrival; the newest checkpoint.
+
+    `counted` are all of them, by number.
+    """
 
     number: int = -1
+    counted: list[tuple[Checkpoint, datetime]] = field(default_factory=list)
     epochs: dict[UUID, tuple[CheckpointEpoch, datetime]] = field(default_factory=dict)
 
     def add(self, checkpoint: Checkpoint, arrived: datetime) -> None:
         """Take in the next checkpoint. A head never falls: its numbers were handed out."""
         self.number = checkpoint.number
+        self.counted.append((checkpoint, arrived))
         for told in checkpoint.epochs:
             known = self.epochs.get(told.epoch)
             head = max(told.head, known[0].head) if known else told.head
@@ -71,8 +85,11 @@ class _Epoch:
     highest: int | None
     counts: dict[tuple[str, str], _Count] = field(default_factory=lambda: defaultdict(_Count))
 
-    def settle(self, row: asyncpg.Record) -> None:
-        """Fold one appended row: the first settlement of a number counts, later ones are copies."""
+    def settle(self, row: asyncpg.Record, kept: Kept | None) -> None:
+        """Fold one appended row: the first settlement of a number counts, later ones are copies.
+
+        Tell `kept` of it.
+        """
         count = self.counts[row["door"], row["outcome"]]
         count.delays = [a + b for a, b in zip(count.delays, row["delays"], strict=True)]
         if row["last"] is not None:
@@ -80,12 +97,17 @@ class _Epoch:
             # Each checkpoint repeats what was dropped: those are no copies.
             count.settled += self.numbers.add_range(row["first"], row["last"])
             return
+        parts = []
         for block, part in blocks(row["first"], row["numbers"]):
-            new = self.numbers.add(block, part).bit_count()
+            fresh = self.numbers.add(block, part)
+            parts.append((block, part, fresh))
+            new = fresh.bit_count()
             count.settled += new
             count.redelivered += part.bit_count() - new
             low = (part & -part).bit_length() - 1
             self._reach(block * BLOCK + low, block * BLOCK + part.bit_length() - 1)
+        if kept is not None:
+            kept.add(row, parts)
 
     def _reach(self, low: int, high: int) -> None:
         self.lowest = low if self.lowest is None else min(self.lowest, low)
@@ -101,16 +123,19 @@ async def compact(pool: asyncpg.Pool) -> int:
     with translated(repeated=False):
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute(_SQL["lock_ledger"])
-            due = _counting(
-                await connection.fetch(_SQL["checkpoints"]),
-                await connection.fetch(_SQL["arrivals"]),
-            )
+            checkpoints = await connection.fetch(_SQL["checkpoints"])
+            come = reached(await connection.fetch(_SQL["arrivals"]))
+            due = _counting(checkpoints, come)
+            shadow = await Shadow.read(connection)
+            for key, report in due.items():
+                await shadow.take(connection, key, report.counted)
             folded = 0
             while rows := await connection.fetch(_SQL["take_settlements"], _ROWS_AT_ONCE):
-                await _fold(connection, rows)
+                await _fold(connection, rows, shadow)
                 folded += len(rows)
             for (workspace, publisher), report in due.items():
                 await _apply(connection, workspace, publisher, report)
+            await shadow.judge(connection, come)
     return folded
 
 
@@ -123,7 +148,7 @@ async def _apply(connection: Connection, workspace: int, publisher: str, report:
             epoch.epoch,
             epoch.first,
             epoch.head,
-            _ranges(epoch.pending),
+            half_open(epoch.pending),
             epoch.closed,
             arrived,
         )
@@ -133,50 +158,32 @@ async def _apply(connection: Connection, workspace: int, publisher: str, report:
     await connection.execute(_SQL["forget_checkpoints"], workspace, publisher, report.number)
 
 
-def _counting(
-    checkpoints: Iterable[asyncpg.Record], arrivals: Iterable[asyncpg.Record]
-) -> dict[tuple[int, str], _Report]:
+def _counting(checkpoints: Iterable[asyncpg.Record], come: Reached) -> dict[PublisherKey, _Report]:
     """Return what each publisher says by the checkpoints that arrived, or were overtaken, everywhere.
 
     A checkpoint need not name every epoch, so the newest word on each one is kept.
     """
-    reached: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
-    for row in arrivals:
-        reached[row["workspace"], row["publisher"]][row["route"]] = row["number"]
-    due: dict[tuple[int, str], _Report] = defaultdict(_Report)
+    due: dict[PublisherKey, _Report] = defaultdict(_Report)
     for row in checkpoints:  # by number
         key = (row["workspace"], row["publisher"])
         checkpoint = Checkpoint.model_validate_json(row["body"])
-        if all(
-            reached[key].get(route, -1) >= checkpoint.number for route in routes(checkpoint.routes)
-        ):
+        if has_arrived(checkpoint.number, checkpoint.routes, come.get(key, {})):
             due[key].add(checkpoint, row["arrived"])
     return due
 
 
-def routes(named: Iterable[Route]) -> Iterator[str]:
-    """Yield the routes by which a checkpoint must arrive, each partition on its own.
-
-    One by one: a message may name a thousand million partitions, and the first that is missing
-    decides.
-    """
-    for route in named:
-        if route.topic is None:
-            yield route.door
-        else:
-            for partition in range(route.partitions or 0):
-                yield f"{route.door}/{route.topic}/{partition}"
-
-
-async def _fold(connection: Connection, rows: list[asyncpg.Record]) -> None:
+async def _fold(connection: Connection, rows: list[asyncpg.Record], shadow: Shadow) -> None:
     by_epoch: dict[Account, list[asyncpg.Record]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row["id"]):
         by_epoch[row["workspace"], row["publisher"], row["epoch"]].append(row)
     for account, group in by_epoch.items():
         epoch = await load_epoch(connection, account)
+        kept = shadow.kept(account[:2])
         for row in group:
-            epoch.settle(row)
+            epoch.settle(row, kept)
         await _save(connection, account, epoch)
+        if kept is not None:
+            await kept.save(connection, account)
 
 
 async def load_epoch(connection: Connection, account: Account) -> _Epoch:
@@ -190,7 +197,7 @@ async def load_epoch(connection: Connection, account: Account) -> _Epoch:
 
 
 async def _save(connection: Connection, account: Account, epoch: _Epoch) -> None:
-    full = _ranges(epoch.numbers.full())
+    full = half_open(epoch.numbers.full())
     await connection.execute(_SQL["save_epoch"], *account, full, epoch.lowest, epoch.highest)
     partial = epoch.numbers.partial()
     await connection.executemany(
@@ -211,7 +218,7 @@ async def _save(connection: Connection, account: Account, epoch: _Epoch) -> None
                 *account,
                 door,
                 outcome,
-                min(count.settled, _GREATEST),
+                min(count.settled, GREATEST),
                 count.redelivered,
                 count.delays,
             )
@@ -224,28 +231,19 @@ def _bytes(bits: int) -> bytes:
     return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
 
 
-def _ranges(ranges: Iterable[Range]) -> list[asyncpg.Range[int]]:
-    # Postgres' ranges end before their upper bound, which for the greatest number is no int8.
-    return [asyncpg.Range(low, None if high == _GREATEST else high + 1) for low, high in ranges]
-
-
-def inclusive(ranges: Iterable[asyncpg.Range[int]]) -> list[Range]:
-    """Return Postgres' half-open ranges of numbers as inclusive ones."""
-    return [
-        (found.lower or 0, _GREATEST if found.upper is None else found.upper - 1)
-        for found in ranges
-    ]
-
-
 class Compactor:
     """Compacts at an interval (s) until asked to stop; trouble of the database only delays it.
 
     It is the one that always asks, so it tells of an outage: a line when it begins, one when it ends.
+    What the shadow report reads is given up after `window`.
     """
 
-    def __init__(self, pool: asyncpg.Pool, interval: float = 1.0) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, interval: float = 1.0, window: timedelta = timedelta(days=1)
+    ) -> None:
         self._pool = pool
         self._interval = interval
+        self._window = window
         self._away = False
 
     async def run(self, stop: Stop) -> None:
@@ -261,6 +259,7 @@ class Compactor:
     async def _compact(self) -> None:
         try:
             await compact(self._pool)
+            await expire(self._pool, self._window)
         except StoreUnavailable as error:
             if not self._away:
                 _log.warning("database_away", error=str(error))

@@ -14,7 +14,7 @@ SELECT workspace, publisher, route, number FROM checkpoint_arrivals;
 -- Remove the oldest appended rows and return them, in no particular order.
 DELETE FROM settlements
 WHERE id IN (SELECT id FROM settlements ORDER BY id LIMIT $1)
-RETURNING id, workspace, publisher, epoch, door, outcome, first, last, numbers, delays;
+RETURNING id, settled, workspace, publisher, epoch, door, outcome, first, last, numbers, delays;
 
 -- name: epoch
 -- What is known of an epoch's numbers.

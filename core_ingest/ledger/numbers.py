@@ -1,6 +1,6 @@
 """Sets of sequence numbers as bitmaps: bit i, little-endian, stands for first + i."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 BLOCK = 65_536
@@ -46,6 +46,51 @@ def blocks(first: int, bits: bytes) -> Iterator[tuple[int, int]]:
 
 
 _FULL = (1 << BLOCK) - 1
+
+
+def mask(block: int, ranges: Iterable[Range]) -> int:
+    """Return the bitmap of those numbers of a block that lie in `ranges`."""
+    bits = 0
+    for first, last in ranges:
+        low = max(first - block * BLOCK, 0)
+        high = min(last - block * BLOCK, BLOCK - 1)
+        if low <= high:
+            bits |= (1 << high + 1) - (1 << low)
+    return bits
+
+
+def spans(bitmaps: Mapping[int, int]) -> Iterator[Range]:
+    """Yield the numbers of bitmaps by block as ranges, rising, none next to another."""
+    pending: Range | None = None
+    for block in sorted(bitmaps):
+        for low, high in _spans(block * BLOCK, bitmaps[block]):
+            if pending is not None and pending[1] + 1 == low:
+                pending = pending[0], high
+                continue
+            if pending is not None:
+                yield pending
+            pending = low, high
+    if pending is not None:
+        yield pending
+
+
+def _spans(first: int, bits: int) -> Iterator[Range]:
+    while bits:
+        zeros = (bits & -bits).bit_length() - 1
+        bits >>= zeros
+        ones = (~bits & (bits + 1)).bit_length() - 1
+        bits >>= ones
+        first += zeros
+        yield first, first + ones - 1
+        first += ones
+
+
+def count_spans(bitmaps: Mapping[int, int]) -> int:
+    """Return how many ranges `spans` yields, without a look at each."""
+    return sum(
+        (bits & ~(bits << 1)).bit_count() - (bits & 1 & bitmaps.get(block - 1, 0) >> BLOCK - 1)
+        for block, bits in bitmaps.items()
+    )
 
 
 class NumberSet:

@@ -4,6 +4,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -141,13 +142,13 @@ class Plant:
 
     async def accounting(self) -> Mapping[str, int]:
         """Return core's accounting of the workspace."""
-        response = await self._http.get(
-            f"{self.api_url}/v1/workspaces/{WORKSPACE}/accounting",
-            headers={"x-api-key": self.secrets.read_key},
-        )
-        response.raise_for_status()
-        accounting: Mapping[str, int] = response.json()
+        accounting: Mapping[str, int] = await self._read("accounting")
         return accounting
+
+    async def shadow_report(self) -> Mapping[str, Any]:
+        """Return core's shadow report on the workspace's last hour."""
+        report: Mapping[str, Any] = await self._read("shadow")
+        return report
 
     async def post(self, body: bytes, content_type: str, key: str | None = None) -> httpx.Response:
         """Send a body to the ingest door, with the publisher's key if no other is given."""
@@ -180,6 +181,14 @@ class Plant:
     async def close(self) -> None:
         """Close what this holds itself."""
         await self._http.aclose()
+
+    async def _read(self, what: str) -> Any:
+        response = await self._http.get(
+            f"{self.api_url}/v1/workspaces/{WORKSPACE}/{what}",
+            headers={"x-api-key": self.secrets.read_key},
+        )
+        response.raise_for_status()
+        return response.json()
 
     async def _start_api(self, life: str, extra: Mapping[str, str]) -> Process:
         variables = {

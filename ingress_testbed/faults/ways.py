@@ -1,11 +1,18 @@
 """Mishaps of the way to core: it is changed while a recording is replayed, and one way fails."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from ingress_testbed.faults.design import CONSUMER, PUBLISHER
+from ingress_testbed.faults.crashes import settled
+from ingress_testbed.faults.design import API, CONSUMER, PUBLISHER, Design
 from ingress_testbed.faults.mishaps import Mishap, metric, more, progress, until
 from ingress_testbed.faults.plant import Plant
+from ingress_testbed.faults.planting import planted
+from ingress_testbed.faults.verdict import Ending, ending_of
+from ingress_testbed.servers.kafka import KafkaCluster
 
 CAUTIOUS = {
     "INGRESS_TRANSPORT": "queue-first",
@@ -55,6 +62,56 @@ def fallen_over(harms: Sequence[tuple[Callable[[], None], Callable[[], None]]]) 
         await _goes_over_kafka(plant)
 
     return mishap
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """How it ended, and what core's shadow report says."""
+
+    ending: Ending
+    report: Mapping[str, Any]
+
+
+async def shadowed(
+    design: Design,
+    directory: Path,
+    postgres_url: str,
+    cluster: KafkaCluster,
+    harm: tuple[Callable[[], None], Callable[[], None]] | None = None,
+) -> Shadowed:
+    """Replay under shadow to the end; if there is `harm`, copies fail from it until it is mended.
+
+    Raises NothingMoves or ProcessEnded.
+    """
+    async with planted(design, directory, postgres_url, cluster=cluster) as plant:
+        await plant.start(API)
+        await plant.start(CONSUMER)
+        await plant.start(PUBLISHER)
+        if harm is not None:
+            await progress(plant)
+            await asyncio.to_thread(harm[0])
+            await until(
+                plant,
+                "no copy fails",
+                lambda: _said(plant, '"copies_missing"'),
+            )
+            await progress(plant)  # what the producer holds may still be written, this never
+            await asyncio.to_thread(harm[1])
+        await settled(plant, plant.frames)
+        await until(plant, "no checkpoint comes both ways", lambda: _judged(plant))
+        return Shadowed(await ending_of(plant), await plant.shadow_report())
+
+
+async def _said(plant: Plant, event: str) -> bool:
+    """Return whether the publisher's present life has logged an event."""
+    return any(event in line for line in plant.running[PUBLISHER].lines())
+
+
+async def _judged(plant: Plant) -> bool:
+    """Return whether the report has a verdict, with nothing on its way any more."""
+    report = await plant.shadow_report()
+    under_way = sum(one["under_way"] for one in report["publishers"])
+    return report["verdict"] != "undecided" and not under_way
 
 
 async def _goes_over_kafka(plant: Plant) -> None:

@@ -111,6 +111,7 @@ class Edge:
         *,
         closed: bool = False,
         routes: Sequence[dict[str, Any]] = ({"door": "http"},),
+        copies: Sequence[dict[str, Any]] = (),
     ) -> Envelope:
         """Return a checkpoint of this edge's one epoch; `head` is the last number handed out."""
         epoch = {
@@ -122,6 +123,8 @@ class Edge:
             "closed": closed,
         }
         body = {"number": number, "epochs": [epoch], "routes": list(routes)}
+        if copies:
+            body["copies"] = list(copies)
         return self.envelope(kinds.CHECKPOINT, json.dumps(body).encode(), numbered=False)
 
 
