@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.responses import RedirectResponse
 
-from core_api import error_answers, ingest, probes, views
+from core_api import dead_letters, error_answers, ingest, probes, views
 from core_api.problems import ProblemDocument
 from core_api.services import Services
 from core_api.watch import Watch
@@ -44,7 +44,7 @@ def create_app(open_services: OpenServices) -> FastAPI:
     )
     app.add_middleware(Watch)
     error_answers.install(app)
-    for module in (ingest, views, probes):
+    for module in (ingest, views, dead_letters, probes):
         app.include_router(module.router)
     app.get("/docs", include_in_schema=False)(_docs)
     return app

@@ -10,7 +10,7 @@ from fastapi import Depends, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from core_api.keys import Ended, Key, Role
-from core_api.parameters import Workspace
+from core_api.parameters import LetterWorkspace, Workspace
 from core_api.problems import FORBIDDEN, UNAUTHENTICATED, Problem
 from core_api.services import Given
 
@@ -95,5 +95,23 @@ async def reader(key: Annotated[Key, Depends(identified)], workspace: Workspace)
             FORBIDDEN,
             f"This key does not cover workspace {workspace!r}.",
             "Ask for the key's own workspace, or use a key of this one.",
+        )
+    return key
+
+
+async def letter_admin(key: Annotated[Key, Depends(identified)], workspace: LetterWorkspace) -> Key:
+    """Return the key of a request that looks after dead letters. Raises Problem (401, 403)."""
+    if key.role is not Role.ADMIN:
+        raise Problem(
+            FORBIDDEN,
+            f"A key of role {key.role} cannot look after dead letters.",
+            "Use a key of role admin: `ingress keys create --role admin`, with `--workspace` for one "
+            "workspace alone.",
+        )
+    if not key.covers(workspace):
+        raise Problem(
+            FORBIDDEN,
+            f"This key does not cover workspace {workspace!r}.",
+            "Ask for the key's own workspace, or use an admin's key of all workspaces.",
         )
     return key

@@ -14,6 +14,7 @@ from core_api.problems import (
     INVALID_PARAMETER,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
+    REPLAY_RUNNING,
     STORE_UNAVAILABLE,
     ParameterError,
     Problem,
@@ -21,10 +22,14 @@ from core_api.problems import (
     retry_after,
 )
 from core_api.reads import NoSuchSignal, NoSuchVehicle, NoSuchWorkspace, ReadsFull
+from core_ingest.dead_letters import store as dead_letters
+from core_ingest.dead_letters.desk import ReplayRunning
 from core_ingest.errors import ClockAhead, IngestError, SchemaOutdated
+from core_ingest.unreadable import UNKNOWN_WORKSPACE
 
 _STORE_RETRY_SECONDS = 5
 _CLOCK_RETRY_SECONDS = 30
+_REPLAY_RETRY_SECONDS = 5
 _LONGEST_SHOWN = 200
 _CORRECT_IT = "Correct what is named; /openapi.json describes every parameter."
 _VEHICLE = "vehicle"
@@ -139,6 +144,33 @@ def _of_workspace(error: NoSuchWorkspace) -> Problem:
     )
 
 
+def _of_letters(error: dead_letters.NoSuchWorkspace) -> Problem:
+    if error.args[0] == UNKNOWN_WORKSPACE:
+        return Problem(
+            NOT_FOUND,
+            "There are no records that named no workspace.",
+            "Nothing is to be done: this place comes to be with the first such record.",
+        )
+    return _of_workspace(NoSuchWorkspace(*error.args))
+
+
+def _of_letter(error: dead_letters.NoSuchLetter) -> Problem:
+    return Problem(
+        NOT_FOUND,
+        f"The workspace has no dead letter of {error.args[0]!r}.",
+        "GET /v1/workspaces/<workspace>/dead-letters?state=all lists the origins of all.",
+    )
+
+
+def _of_running_replay(error: ReplayRunning) -> Problem:
+    return Problem(
+        REPLAY_RUNNING,
+        f"Somebody replays or discards letters of workspace {error.args[0]!r} just now.",
+        "Send the request again once that has ended; one at a time keeps the order of each vehicle.",
+        headers=retry_after(_REPLAY_RETRY_SECONDS),
+    )
+
+
 def _of_vehicle(error: NoSuchVehicle) -> Problem:
     return Problem(
         NOT_FOUND,
@@ -167,6 +199,9 @@ _TRANSLATIONS: dict[type[Exception], Callable[[Any], Problem]] = {
     HTTPException: _of_http,
     NoSuchWorkspace: _of_workspace,
     NoSuchVehicle: _of_vehicle,
+    dead_letters.NoSuchWorkspace: _of_letters,
+    dead_letters.NoSuchLetter: _of_letter,
+    ReplayRunning: _of_running_replay,
     NoSuchSignal: _of_signal,
     ReadsFull: _of_full_reads,
 }

@@ -11,15 +11,16 @@ _MEANINGS = {
     400: "The body cannot be read.",
     401: "No valid API key came with the request.",
     403: "The API key does not allow this.",
-    404: "There is no such workspace or vehicle.",
+    404: "There is no such workspace, or nothing of this name in it.",
     408: "The body did not arrive in time.",
+    409: "Letters of this workspace are being replayed or discarded just now.",
     413: "The body is too large, or has too many messages.",
     415: "The content type or encoding is not one that is read here.",
     422: "A parameter is not valid; `errors` names each.",
     429: "Too many requests of this key are in work.",
     503: "Not now: full, shutting down, a clock ahead, or no database. `type` says which.",
 }
-_RETRIED = {429, 503}
+_RETRIED = {409, 429, 503}
 _RETRY_AFTER = {
     "Retry-After": {
         "description": "Seconds after which to try again (RFC 9110, 10.2.3).",

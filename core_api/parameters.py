@@ -33,6 +33,13 @@ def _utc(instant: datetime) -> datetime:
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_rfc_3339), AfterValidator(_utc)]
 Workspace = Annotated[Name, Path(description="The workspace's name.")]
+LetterWorkspace = Annotated[
+    str,
+    Path(
+        pattern=r"^(_unknown|[A-Za-z0-9][A-Za-z0-9._-]{0,127})$",
+        description="The workspace's name; `_unknown` keeps records that named none.",
+    ),
+]
 Vehicle = Annotated[UUID, Path(description="The vehicle's id.")]
 ExternalIds = Annotated[
     tuple[Text, ...],

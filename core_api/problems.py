@@ -30,6 +30,7 @@ UNAUTHENTICATED = ProblemType("unauthenticated", 401, "A valid API key is needed
 FORBIDDEN = ProblemType("forbidden", 403, "The API key does not allow this")
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here")
 METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405, "The method does not exist here")
+REPLAY_RUNNING = ProblemType("replay-running", 409, "Another replay is at work")
 BODY_TIMEOUT = ProblemType("body-timeout", 408, "The body did not arrive in time")
 HEAD_TIMEOUT = ProblemType("head-timeout", 408, "The request's head did not arrive in time")
 TOO_LARGE = ProblemType("too-large", 413, "The request is too large")

@@ -12,9 +12,16 @@ class Door(StrEnum):
     HTTP = "http"
     KAFKA = "kafka"
     POLLER = "poller"
+    REPLAY = "replay"
+    """By which dead letters come again; their numbers have been settled at another door."""
 
     __hash__ = str.__hash__
     """Enum's own is written in Python, and this is a key for every message."""
+
+    @property
+    def takes_back(self) -> bool:
+        """Return whether the sender is still there, to take back what is refused."""
+        return self not in {Door.KAFKA, Door.REPLAY}
 
 
 @dataclass(frozen=True, slots=True)

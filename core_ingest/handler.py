@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TypeAlias
 
-import asyncpg
-
 from core_ingest.door import Door, Principal
 from core_ingest.errors import (
     ClockAhead,
@@ -18,12 +16,12 @@ from core_ingest.errors import (
     StoreUnavailable,
     translated,
 )
-from core_ingest.item import Item, item_of, place
+from core_ingest.item import WHOLE, DeadLetter, Fate, Item, item_of, place
 from core_ingest.outcome import Outcome
 from core_ingest.persist import Persistence, Step
 from core_ingest.prepared import Preparation
 from core_ingest.providers import Interpreter, interpreters
-from core_ingest.store.database import Connection
+from core_ingest.store.database import Connection, Connections
 from core_ingest.store.identities import Identities
 from core_ingest.store.partitions import Partitions
 from core_ingest.store.transaction import Transaction
@@ -32,6 +30,9 @@ from ingress_contracts.envelope import Envelope
 
 Within: TypeAlias = Callable[[Connection], Awaitable[object]]
 """A statement that joins the handler's transaction, and runs again when that is retried."""
+
+Record: TypeAlias = Callable[[Connection, Sequence[Fate]], Awaitable[object]]
+"""Joins the transaction once all is stored, with what became of each envelope; it too runs again."""
 
 Result: TypeAlias = list[Outcome] | ClockAhead
 """One outcome an envelope, or why nothing of a delivery was committed."""
@@ -48,6 +49,7 @@ class Delivery:
     `route` is the way that it took, if that is more than the door: `kafka/{topic}/{partition}`. A
     queue gives the `offsets` too, one for each envelope: the origin of dead letters that have no
     number of their own. It takes nothing back, so what would be refused is a dead letter there.
+    A replay gives the `origins`, one for each envelope, under which its dead letters are kept.
     """
 
     envelopes: Sequence[Envelope | Unreadable]
@@ -55,6 +57,7 @@ class Delivery:
     principal: Principal
     route: str | None = None
     offsets: Sequence[int] = ()
+    origins: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,18 @@ class _Read:
         """Yield what is no envelope with its origin."""
         delivery = self.delivery
         for index, one in self.unreadable:
-            yield place(delivery.route or "", delivery.offsets[index]), delivery.door, one
+            if delivery.origins:
+                origin = delivery.origins[index]
+            else:
+                origin = place(delivery.route or "", delivery.offsets[index])
+            yield origin, delivery.door, one
+
+    def fates(self) -> list[Fate]:
+        """Return the outcomes, each with the dead letters that go with it."""
+        found = [Fate(item.concluded, item.dead_letters) for item in self.items]
+        for index, one in self.unreadable:
+            found.insert(index, Fate(one.outcome, [DeadLetter(WHOLE, one.reason, one.detail)]))
+        return found
 
 
 async def _go_on(_step: str) -> None:
@@ -96,7 +110,7 @@ class IngestHandler:
 
     def __init__(
         self,
-        pool: asyncpg.Pool,
+        pool: Connections,
         *,
         step: Step = _go_on,
         plugins: Mapping[str, Interpreter] | None = None,
@@ -136,18 +150,27 @@ class IngestHandler:
         """
         return await self._run(deliveries, (), locked)
 
+    async def handle_again(self, deliveries: Sequence[Delivery], record: Record) -> list[Result]:
+        """Commit a replay of dead letters in one transaction; one result a delivery, in order.
+
+        `record` writes down in it what became of them. Raises StoreUnavailable when nothing was
+        committed, and whatever `record` raises.
+        """
+        return await self._run(deliveries, (), record=record)
+
     async def _run(
         self,
         deliveries: Sequence[Delivery],
         within: Sequence[Within],
         locked: Callable[[], None] = _nothing,
+        record: Record | None = None,
     ) -> list[Result]:
         """Repeat the transaction while a repetition can help; each starts from the envelopes."""
         careful = False
         for attempt in range(_ATTEMPTS):
             batch = [self._read(delivery) for delivery in deliveries]
             try:
-                return await self._commit(batch, within, locked, careful=careful)
+                return await self._commit(batch, within, locked, record, careful=careful)
             except Contention:
                 pause = random.uniform(0, _FIRST_PAUSE * 2**attempt)  # noqa: S311 — jitter
                 await asyncio.sleep(pause)
@@ -163,17 +186,20 @@ class IngestHandler:
     def _read(self, delivery: Delivery) -> _Read:
         door, principal, route = delivery.door, delivery.principal, delivery.route
         items, unreadable = [], []
-        for index, (envelope, offset) in enumerate(
+        for index, (envelope, offset, kept) in enumerate(
             zip(
                 delivery.envelopes,
                 delivery.offsets or repeat(None, len(delivery.envelopes)),
+                delivery.origins or repeat(None, len(delivery.envelopes)),
                 strict=True,
             )
         ):
             if isinstance(envelope, Unreadable):
                 unreadable.append((index, envelope))
             else:
-                items.append(item_of(envelope, door, principal, self._interpreters, route, offset))
+                items.append(
+                    item_of(envelope, door, principal, self._interpreters, route, offset, kept)
+                )
         return _Read(delivery, items, unreadable)
 
     async def _commit(
@@ -181,6 +207,7 @@ class IngestHandler:
         batch: list[_Read],
         within: Sequence[Within],
         locked: Callable[[], None],
+        record: Record | None,
         *,
         careful: bool,
     ) -> list[Result]:
@@ -207,6 +234,8 @@ class IngestHandler:
                     await persistence.store_unreadable(letters)
                 for statement in within:
                     await statement(connection)
+                if record is not None:
+                    await record(connection, [fate for read in taken for fate in read.fates()])
                 await self._step("stored")
         await self._step("committed")
         return [
@@ -218,12 +247,12 @@ class IngestHandler:
 def _clock_ahead(items: list[Item], now: int, skew: int) -> ClockAhead | None:
     """Return the error of a delivery whose edge lives in the future: of its furthest envelope.
 
-    A queue cannot tell its publisher to wait: from there such envelopes become dead letters.
+    A queue cannot tell its publisher to wait, nor can a replay: there it makes dead letters.
     """
     furthest = None
     for item in items:
         if item.received > now + skew and not item.refused:
-            if item.door is Door.KAFKA:
+            if not item.door.takes_back:
                 item.dead_letter("clock_ahead", str(_ahead(item, now, skew)))
             elif furthest is None or item.received > furthest.received:
                 furthest = item

@@ -1,9 +1,9 @@
 """One envelope on its way through the handler, and the pure steps of that way."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -29,13 +29,20 @@ class DeadLetter:
     detail: str
 
 
+class Fate(NamedTuple):
+    """What became of an envelope, and which parts of it are dead letters now."""
+
+    outcome: Outcome
+    dead_letters: Sequence[DeadLetter]
+
+
 @dataclass(slots=True)
 class Item:
     """An envelope with what is known of it so far. `outcome` is set once it is final.
 
     `received` is in µs. `readings` are in the message's order; `asset` names whose they are.
     `route` is the way by which it came: the door, or `kafka/{topic}/{partition}`, where it stands at
-    `offset`.
+    `offset`. `kept` is the origin under which it is a dead letter already: it comes again.
     """
 
     envelope: Envelope
@@ -43,6 +50,7 @@ class Item:
     received: int
     route: str
     offset: int | None = None
+    kept: str | None = None
     control: BaseModel | None = None
     is_control: bool = False
     asset: AssetName | None = None
@@ -65,6 +73,8 @@ class Item:
     @property
     def origin(self) -> str:
         """Return publisher/epoch/sequence; of what has no number, topic/partition/offset."""
+        if self.kept is not None:
+            return self.kept
         envelope = self.envelope
         if self.offset is not None and (
             envelope.publisherepoch is None or envelope.sequence is None
@@ -101,15 +111,16 @@ def item_of(  # noqa: PLR0913, PLR0917 — for every message: no object to carry
     interpreters: Mapping[str, Interpreter],
     route: str | None = None,
     offset: int | None = None,
+    kept: str | None = None,
 ) -> Item:
     """Read an envelope as far as that needs no database.
 
-    One that has an `offset` comes from a queue, which takes nothing back: what a sender would have
-    to take back is a dead letter there.
+    One that has an `offset` comes from a queue, and one that is `kept` comes again: neither can be
+    taken back, so what a sender would have to take back is a dead letter there.
     """
-    item = Item(envelope, door, micros(envelope.receivedtime), route or door.value, offset)
+    item = Item(envelope, door, micros(envelope.receivedtime), route or door.value, offset, kept)
     _read(item, principal, interpreters)
-    if offset is not None and item.outcome is not None and item.refused:
+    if item.outcome is not None and item.refused and (offset is not None or kept is not None):
         item.dead_letter(item.outcome.reason or "refused", "its sender cannot take it back")
     return item
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, TypeAlias
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Annotated, Any, Protocol, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -17,6 +17,50 @@ from ingress_runtime.settings import Settings
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 """A connection, whether it was opened by itself or comes from a pool."""
+
+
+class Connections(Protocol):
+    """What the handler asks of a pool."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection for the length of a block."""
+
+    async def execute(self, query: str, *args: Any) -> str:
+        """Run a statement on some connection."""
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """Run a statement on some connection and return its rows."""
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        """Run a statement on some connection and return the first value of its first row."""
+
+
+class OneConnection:
+    """A single connection in the place of a pool.
+
+    Transactions on it share its session's locks; where one is open already, they are savepoints of
+    that one, and end with it.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """Lend the connection."""
+        yield self._connection
+
+    async def execute(self, query: str, *args: Any) -> str:
+        """Run a statement."""
+        return await self._connection.execute(query, *args)
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """Run a statement and return its rows."""
+        return await self._connection.fetch(query, *args)
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        """Run a statement and return the first value of its first row."""
+        return await self._connection.fetchval(query, *args)
 
 
 def _of_postgres(url: SecretStr) -> SecretStr:

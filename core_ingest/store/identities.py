@@ -8,11 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias, TypeVar
 from uuid import UUID
 
-import asyncpg
-
 from core_ingest.errors import translated
 from core_ingest.signals.labels import former_names
-from core_ingest.store.database import Connection
+from core_ingest.store.database import Connection, Connections
 from core_ingest.store.queries import load
 from ingress_contracts.content_id import content_id
 
@@ -39,7 +37,7 @@ class Identities:
     others make this forget.
     """
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: Connections) -> None:
         self._pool = pool
         self._workspaces: dict[str, int] = {}
         self._assets: dict[AssetName, int] = {}

@@ -9,10 +9,9 @@ dates and edges' clocks come, is bounded.
 from collections.abc import Iterable
 from typing import TypeAlias
 
-import asyncpg
-
 from core_ingest.errors import translated
 from core_ingest.reading import LATEST, instant
+from core_ingest.store.database import Connections
 from core_ingest.store.queries import load
 
 Month: TypeAlias = tuple[int, int]
@@ -30,7 +29,7 @@ _AT_ONCE = 12
 class Partitions:
     """Makes months that are not there yet; remembers those that are."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: Connections) -> None:
         self._pool = pool
         self._known: set[Month] = set()
 

@@ -122,6 +122,7 @@ def test_command_says_in_a_line_when_the_database_is_away() -> None:
         ("core_ingest.store", "sql/identities.sql"),
         ("core_ingest.store", "sql/ingest.sql"),
         ("core_ingest.ledger", "ledger.sql"),
+        ("core_ingest.dead_letters", "dead_letters.sql"),
     ],
 )
 async def test_every_statement_fits_the_migrated_schema(

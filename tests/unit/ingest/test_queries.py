@@ -9,6 +9,7 @@ HOUSES = [
     ("core_ingest.store", "sql/identities.sql"),
     ("core_ingest.store", "sql/ingest.sql"),
     ("core_ingest.ledger", "ledger.sql"),
+    ("core_ingest.dead_letters", "dead_letters.sql"),
 ]
 
 
