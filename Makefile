@@ -86,6 +86,12 @@ lock: $(BIN)/pip ## Pin the requirements anew, with hashes, for all platforms
 		pyproject.toml --output-file requirements/dev.txt
 	PATH="$$PATH:$(BIN)" $(LOCK) --extra testbed --group build --constraints requirements/dev.txt \
 		pyproject.toml --output-file requirements/demo.txt
+	PATH="$$PATH:$(BIN)" $(LOCK) --extra api --extra consumer --constraints requirements/dev.txt \
+		pyproject.toml --output-file requirements/core.txt
+	PATH="$$PATH:$(BIN)" $(LOCK) --extra publisher --extra kafka --constraints requirements/dev.txt \
+		pyproject.toml --output-file requirements/publisher.txt
+	PATH="$$PATH:$(BIN)" $(LOCK) --group build --constraints requirements/dev.txt \
+		--output-file requirements/build.txt
 
 clean: ## Remove .venv and what tools left behind
 	rm -rf $(VENV) .kafka build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-FILES = ("dev.txt", "demo.txt")
+FILES = ("dev.txt", "demo.txt", "core.txt", "publisher.txt", "build.txt")
 
 
 def pins(file_name: str) -> dict[str, set[str]]:
@@ -64,6 +64,9 @@ def test_every_pin_has_hashes_and_no_line_names_an_index(file_name: str) -> None
             ),
         ),
         ("demo.txt", list(asked("testbed", groups=("build",)))),
+        ("core.txt", list(asked("api", "consumer", groups=()))),
+        ("publisher.txt", list(asked("publisher", "kafka", groups=()))),
+        ("build.txt", list(map(Requirement, PROJECT["dependency-groups"]["build"]))),
     ],
 )
 def test_pins_satisfy_the_project(file_name: str, requirements: list[Requirement]) -> None:
@@ -76,6 +79,11 @@ def test_pins_satisfy_the_project(file_name: str, requirements: list[Requirement
         )
 
 
-def test_the_demo_uses_the_versions_that_the_tests_use() -> None:
+@pytest.mark.parametrize("file_name", FILES[1:])
+def test_demo_and_images_use_the_versions_that_the_tests_use(file_name: str) -> None:
     tested = pins("dev.txt")
-    assert all(tested.get(name) == versions for name, versions in pins("demo.txt").items())
+    assert all(tested.get(name) == versions for name, versions in pins(file_name).items())
+
+
+def test_the_publishers_image_has_no_database_driver_and_no_web_framework() -> None:
+    assert not {"asyncpg", "fastapi", "faststream", "uvicorn"} & pins("publisher.txt").keys()

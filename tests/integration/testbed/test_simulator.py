@@ -325,6 +325,24 @@ async def test_what_a_slow_reader_has_not_taken_is_not_read_from_the_recording(
         assert simulator.status()["keys"]["first"]["finished"]
 
 
+async def test_it_listens_where_it_is_told_to(recording: Recording) -> None:
+    async with Simulator(recording, keys=KEYS).serving(host="0.0.0.0") as simulator:  # noqa: S104 — as in a container
+        place = simulator.url.removeprefix("ws://0.0.0.0:")
+        async with subscribed(f"ws://127.0.0.1:{place}", ONLY_A) as client:
+            assert await payloads(client, 1)
+
+
+def test_an_address_of_another_machine_is_refused_with_the_reason(recording: Recording) -> None:
+    ingress = "from ingress_runtime.cli import main; main()"
+    arguments = ["simulator", "--replay", str(recording.path), "--host", "192.0.2.1"]
+    done = subprocess.run(
+        [sys.executable, "-c", ingress, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "port 0 of 192.0.2.1 cannot be had" in done.stderr
+    assert "--host takes an address of this machine" in done.stderr
+
+
 def test_the_command_prints_its_address_and_ends_on_sigterm(recording: Recording) -> None:
     ingress = "from ingress_runtime.cli import main; main(prog_name='ingress')"
     with subprocess.Popen(
