@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -150,7 +149,7 @@ def test_ctrl_c_ends_a_load_early_with_a_report_that_is_exact(
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("--workspace", f"w-{uuid4().hex}", "Say whose it is with --workspace and --publisher"),
+        ("--workspace", "elsewhere", "Say whose it is with --workspace and --publisher"),
         ("--publisher", "edge-2", "Say whose it is with --workspace and --publisher"),
         ("--api-key-env", "READ_KEY", "ingress keys create --role ingest"),
         ("--read-key-env", "LOAD_KEY", "ingress keys create --role read"),
