@@ -46,10 +46,10 @@ kafka: .kafka/.ready ## Fetch Apache Kafka into .kafka, once; needs Java 17 or n
 # One after the other: a cluster of three wants both cores for itself.
 test-kafka: $(VENV)/.ready-dev $(if $(BROKER),,kafka) ## Whatever uses a broker, on Apache Kafka; BROKER=redpanda needs Docker
 	$(POSTGRES) $(APACHE_KAFKA) $(BIN)/pytest \
-		-m $(if $(filter-out installed,$(BROKER)),"broker and not kafka","broker or kafka") $(ARGS)
+		-m $(if $(filter-out installed,$(BROKER)),"broker and not kafka","kafka or broker and not trials") $(ARGS)
 
-trials: $(VENV)/.ready-dev ## Processes killed between any two steps, a database that fails, secrets sought
-	$(PYTEST) -m "trials and not kafka" tests/acceptance $(ARGS)
+trials: $(VENV)/.ready-dev ## Processes killed at any step, ways and databases that fail, the compose file's services
+	$(PYTEST) -m "trials and not kafka" tests/acceptance tests/integration/compose $(ARGS)
 
 test-all: $(VENV)/.ready-dev ## All of these and, where they are found, the real recordings
 	$(PYTEST) -m "not kafka" --ignore tests/integration/packaging $(ARGS)

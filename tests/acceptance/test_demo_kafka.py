@@ -41,6 +41,7 @@ def account(found: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in _OF_THE_WAY}
 
 
+@pytest.mark.trials
 def test_fleet_over_kafka_is_stored_whole_and_accounted_for() -> None:
     found, said = report("--vehicles", "3", "--speed", "max", "--transport", "kafka")
 
@@ -52,7 +53,7 @@ def test_fleet_over_kafka_is_stored_whole_and_accounted_for() -> None:
 
 
 def test_bare_demo_falls_over_in_the_middle_and_returns() -> None:
-    found, said = report("--vehicles", "5", "--seconds", "12")
+    found, said = report("--vehicles", "5", "--seconds", "8")
 
     assert found["facts_stored"] == found["received"]
     assert found["unaccounted"] == found["snapshot_mismatches"] == 0
@@ -72,6 +73,7 @@ def test_demo_whose_broker_is_killed_loses_nothing() -> None:
     assert "the broker is killed" in said
 
 
+@pytest.mark.trials
 def test_bare_demo_without_a_broker_goes_over_http_and_says_so(tmp_path: Path) -> None:
     done = run(
         *("--vehicles", "2", "--speed", "max", "--json"),

@@ -16,6 +16,8 @@ from ingress_testbed.load.accounts import OUTCOMES
 from ingress_testbed.servers.kafka import KafkaCluster
 from tests.acceptance.processes import PATIENCE, Core, Process
 
+pytestmark = pytest.mark.trials
+
 INGRESS = Path(sys.executable).with_name("ingress")
 LOAD = [str(INGRESS), "load", "--json"]
 PUBLISHER = ["--publisher", "edge-1"]

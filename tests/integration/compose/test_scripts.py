@@ -10,6 +10,8 @@ import pytest
 
 from tests.integration.compose.composition import ROOT
 
+pytestmark = pytest.mark.trials
+
 
 class Shell:
     """Runs the scripts of ops/compose, with the database that it is given."""

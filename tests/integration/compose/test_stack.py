@@ -20,7 +20,7 @@ from ingress_testbed.servers.postgres import OwnPostgres, running_postgres
 from tests.integration.compose.composition import scraped, services
 from tests.integration.compose.stage import Stage
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.trials]
 
 ONE_SHOTS = ("secrets", "migrate", "keys", "topics", "fleet")
 PATIENCE = 60.0

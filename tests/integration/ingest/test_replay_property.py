@@ -132,7 +132,7 @@ async def sizes(pool: asyncpg.Pool) -> list[int]:
     return [await pool.fetchval(f"SELECT count(*) FROM {table}") for table in TABLES]  # noqa: S608
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sent=st.lists(SENT, min_size=1, max_size=14),
     order=st.randoms(use_true_random=False),
