@@ -79,6 +79,7 @@ def test_seeded_fleet_is_stored_whole_and_accounted_for() -> None:
     assert report["peak_rss_bytes"].keys() >= {"api", "publisher-1", "simulator"}
 
 
+@pytest.mark.trials
 def test_second_subscriber_brings_nothing_but_duplicates() -> None:
     report = demo("--vehicles", "5", "--speed", "max", "--subscribers", "2")
 

@@ -52,6 +52,7 @@ def test_fleet_over_kafka_is_stored_whole_and_accounted_for() -> None:
         assert part in said
 
 
+@pytest.mark.trials
 def test_bare_demo_falls_over_in_the_middle_and_returns() -> None:
     found, said = report("--vehicles", "5", "--seconds", "8")
 

@@ -112,6 +112,7 @@ def write_streams(stranger: Stranger, url: str, publisher: str = "edge-1") -> No
     (stranger.directory / "streams.toml").write_text(text)
 
 
+@pytest.mark.trials
 def test_a_stranger_gets_from_keys_to_three_frames(
     stranger: Stranger, core: str, provider: str
 ) -> None:
