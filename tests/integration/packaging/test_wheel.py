@@ -121,7 +121,7 @@ def test_a_publisher_without_kafka_says_what_to_install(install: Install) -> Non
     ask = (
         "from telematics_publisher.errors import WayClosed\n"
         "from telematics_publisher.ways import need_kafka\n"
-        "try:\n    need_kafka()\nexcept WayClosed as error:\n    print(error)"
+        "try:\n    need_kafka('queue-first')\nexcept WayClosed as error:\n    print(error)"
     )
     said = environment.run("python", "-c", ask).stdout
     assert "pip install 'telematics-ingress[publisher,kafka]'" in said
