@@ -98,13 +98,6 @@ class Delivery:
 
         Raises NotAuthorised or EverythingRefused, which stop a sender, and JournalBroken.
         """
-        self._standstill.begun()
-        try:
-            await self._deliver(batch)
-        finally:
-            self._standstill.ended()
-
-    async def _deliver(self, batch: Sequence[Envelope]) -> None:
         try:
             refusals = await self.send(batch)
         except BatchRefused as error:
@@ -113,8 +106,8 @@ class Delivery:
                 return
             self._log.warning("batch_split", records=len(batch), error=str(error))
             half = len(batch) // 2
-            await self._deliver(batch[:half])
-            await self._deliver(batch[half:])
+            await self.deliver(batch[:half])
+            await self.deliver(batch[half:])
         else:
             await self._settle(batch, refusals)
 
@@ -125,7 +118,11 @@ class Delivery:
 
     async def send(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
         """Publish `batch`, again and again while a retry may help. Returns what was refused."""
-        refusals: Sequence[Refusal] = await self._retrying.copy()(self._attempt, batch)
+        self._standstill.begun()
+        try:
+            refusals: Sequence[Refusal] = await self._retrying.copy()(self._attempt, batch)
+        finally:
+            self._standstill.ended()
         return refusals
 
     async def _routes(self) -> Sequence[Route]:
