@@ -12,6 +12,7 @@ from ingress_testbed.faults.mishaps import Mishap, metric, more, progress, until
 from ingress_testbed.faults.plant import Plant
 from ingress_testbed.faults.planting import planted
 from ingress_testbed.faults.verdict import Ending, ending_of
+from ingress_testbed.servers.broker import Broker
 from ingress_testbed.servers.kafka import KafkaCluster
 
 CAUTIOUS = {
@@ -24,6 +25,7 @@ CAUTIOUS = {
 
 _READ = "core_consumer_records_total"
 _FAILOVERS = "publisher_failovers_total"
+_STANDSTILL = "publisher_standstill_seconds_total"
 
 
 def switched(*transports: str) -> Mishap:
@@ -59,6 +61,45 @@ def fallen_over(harms: Sequence[tuple[Callable[[], None], Callable[[], None]]]) 
             )
             await progress(plant)
             await asyncio.to_thread(mend)
+        await _goes_over_kafka(plant)
+
+    return mishap
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A broker that hangs and answers by turns, `times` over: seconds of either."""
+
+    hangs: float
+    answers: float
+    times: int
+
+
+@dataclass(slots=True)
+class Felt:
+    """What a publisher's traffic felt of a mishap: changes to HTTP, and seconds it stood still."""
+
+    failovers: float = 0.0
+    standstill: float = 0.0
+
+
+def pulsing(broker: Broker, pulse: Pulse, felt: Felt) -> Mishap:
+    """Return the mishap that a broker comes and goes in a rhythm of its own, or is slow: see Pulse.
+
+    `felt` is filled in when the last pulse is over, before traffic is back on Kafka for good.
+    """
+
+    async def mishap(plant: Plant) -> None:
+        await _goes_over_kafka(plant)
+        before = await plant.metrics(PUBLISHER)
+        for _ in range(pulse.times):
+            await asyncio.to_thread(broker.hang)
+            await asyncio.sleep(pulse.hangs)  # the rhythm, not a synchronisation
+            await asyncio.to_thread(broker.resume)
+            await asyncio.sleep(pulse.answers)  # likewise
+        after = await plant.metrics(PUBLISHER)
+        felt.failovers = after.get(_FAILOVERS, 0.0) - before.get(_FAILOVERS, 0.0)
+        felt.standstill = after.get(_STANDSTILL, 0.0) - before.get(_STANDSTILL, 0.0)
         await _goes_over_kafka(plant)
 
     return mishap

@@ -9,13 +9,22 @@ import pytest
 from ingress_testbed.faults.design import Design
 from ingress_testbed.faults.endurance import Endured, endured
 from ingress_testbed.faults.verdict import objections
-from ingress_testbed.faults.ways import CAUTIOUS, fallen_over, switched
+from ingress_testbed.faults.ways import CAUTIOUS, Felt, Pulse, fallen_over, pulsing, switched
 from ingress_testbed.fleet import FleetPlan
 from ingress_testbed.fleet_file import record_fleet
 from ingress_testbed.recordings import open_recording
 from ingress_testbed.servers.kafka import KafkaCluster, running_kafka
 
 pytestmark = [pytest.mark.anyio, pytest.mark.trials, pytest.mark.broker]
+
+COMES_AND_GOES = Pulse(hangs=3.0, answers=3.0, times=8)
+SLOW = Pulse(hangs=0.4, answers=0.1, times=40)
+SLOWER_THAN_THE_DEADLINE = Pulse(hangs=3.0, answers=0.1, times=6)
+WARY = {"INGRESS_QUEUE_PAUSE_SECONDS": "2", "INGRESS_QUEUE_PROBES": "3"}
+"""The pause that doubles is soon longer than any pulse, and three probes take two seconds."""
+
+LONGEST_SECONDS = 2.0 + 5.0
+"""The deadlines of one attempt by Kafka, and of the batch that then goes over HTTP."""
 
 EVERY_WAY = ("shadow", "queue-first", "kafka", "http")
 
@@ -52,6 +61,35 @@ async def test_traffic_goes_on_while_the_broker_hangs_and_returns_to_it(
         seen = await endured(design, mishap, tmp_path, postgres_url, cluster)
 
     assert list(complaints(seen)) == []
+
+
+@pytest.mark.parametrize("pulse", [COMES_AND_GOES, SLOWER_THAN_THE_DEADLINE], ids=["flaps", "slow"])
+async def test_traffic_does_not_follow_a_broker_that_comes_and_goes(
+    postgres_url: str, design: Design, tmp_path: Path, pulse: Pulse
+) -> None:
+    felt = Felt()
+    design = replace(design, publisher={**design.publisher, **WARY})
+    with running_kafka(tmp_path, choice="embedded") as cluster:
+        (broker,) = cluster.brokers
+        mishap = pulsing(broker, pulse, felt)
+        seen = await endured(design, mishap, tmp_path, postgres_url, cluster)
+
+    assert list(complaints(seen)) == []
+    assert 1 <= felt.failovers <= pulse.times / 2
+    assert felt.standstill <= felt.failovers * LONGEST_SECONDS
+
+
+async def test_a_broker_that_is_slow_but_in_time_is_not_left(
+    postgres_url: str, design: Design, tmp_path: Path
+) -> None:
+    felt = Felt()
+    design = replace(design, publisher={**design.publisher, "INGRESS_QUEUE_DEADLINE_SECONDS": "20"})
+    with running_kafka(tmp_path, choice="embedded") as cluster:
+        (broker,) = cluster.brokers
+        seen = await endured(design, pulsing(broker, SLOW, felt), tmp_path, postgres_url, cluster)
+
+    assert list(complaints(seen)) == []
+    assert felt.failovers == 0
 
 
 @pytest.mark.kafka
