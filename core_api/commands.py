@@ -25,9 +25,10 @@ from core_ingest.errors import IngestError
 from core_ingest.store import database
 from core_ingest.store.database import DatabaseSettings
 from ingress_contracts.fields import Name
-from ingress_runtime import faults, logs
+from ingress_runtime import faults, logs, tracing
 from ingress_runtime.faults import FaultSettings
 from ingress_runtime.settings import LogSettings, SettingsError, load
+from ingress_runtime.tracing import TracingSettings
 
 T = TypeVar("T")
 
@@ -53,8 +54,8 @@ def api(port_file: Path | None) -> None:
     Settings are the environment variables INGRESS_DATABASE_URL and CORE_API_*. Starts only on a
     database that `ingress migrate` has prepared. SIGTERM finishes accepted requests, then ends.
     """
-    settings, database_settings, log_settings, fault_settings = load(
-        ApiSettings, DatabaseSettings, LogSettings, FaultSettings
+    settings, database_settings, log_settings, fault_settings, traced = load(
+        ApiSettings, DatabaseSettings, LogSettings, FaultSettings, TracingSettings
     )
     logs.configure(log_settings)
     faults.arm(fault_settings)
@@ -67,7 +68,7 @@ def api(port_file: Path | None) -> None:
             "Choose another CORE_API_HOST or CORE_API_PORT (0 takes a free port)."
         ) from None
     app = create_app(partial(open_services, settings, database_settings))
-    with listener:
+    with listener, tracing.started(traced, "ingress-api"):
         _run(lambda: server.serve(app, settings, listener, port_file))
 
 

@@ -1,8 +1,8 @@
 """POST /v1/provider-ingest: the HTTP door. Parses, hands over, answers; no rule lives here."""
 
-from collections import Counter as Tally
+import time
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import Counter
@@ -24,20 +24,22 @@ from core_api.problems import (
 from core_api.services import Given, Services
 from core_ingest.door import Door, Principal
 from core_ingest.handler import Delivery
+from core_ingest.hops import Passage
 from core_ingest.outcome import Outcome
 from ingress_contracts import http
 from ingress_contracts.envelope import Envelope
 from ingress_contracts.http import Answer, Malformed, Said
 from ingress_contracts.probe import end_detail, is_probe
+from ingress_contracts.sending import SENT_TIME, read_sent_time
 from ingress_runtime import faults
 
-ENVELOPES = Counter(
-    "core_api_envelopes_total",
-    "Envelopes answered, by door and outcome; `probe` is an edge that asks whether its key is taken.",
-    ("door", "outcome"),
+MALFORMED = Counter(
+    "core_api_malformed_envelopes_total",
+    "Items of requests that were no envelopes, and were answered as refused.",
 )
-
-_PROBE = "probe"
+PROBES = Counter(
+    "core_api_probes_total", "Questions of an edge whether its key is taken; nothing is stored."
+)
 
 router = APIRouter(tags=["ingest"])
 
@@ -61,13 +63,21 @@ async def provider_ingest(
     429 and 503 carry Retry-After: nothing of such a request was stored, send it again.
     """
     with services.admission.admit(key.id) as ticket:
-        items = _decode(request, await _body(request, services, ticket))
+        body = await _body(request, services, ticket)
+        passage = _passage(request)
+        items = _decode(request, body)
         _check_number(len(items), services.settings.max_envelopes)
         envelopes = [item for item in items if isinstance(item, Envelope)]
-        outcomes = await _commit(services, key, envelopes) if envelopes else []
+        outcomes = await _commit(services, key, envelopes, passage) if envelopes else []
     answer = http.encode_answer(_said(items, outcomes, key))
     faults.passed(faults.Point.ANSWER_READY)
     return Response(answer, media_type="application/json")
+
+
+def _passage(request: Request) -> Passage:
+    """Return when the request was sent, and that it is here now."""
+    sent = read_sent_time(request.headers.get(SENT_TIME))
+    return Passage(time.time_ns() // 1_000, () if sent is None else (sent,))
 
 
 async def _body(request: Request, services: Services, ticket: Ticket) -> bytes:
@@ -109,11 +119,13 @@ def _check_number(number: int, limit: int) -> None:
         )
 
 
-async def _commit(services: Services, key: Key, envelopes: Sequence[Envelope]) -> list[Outcome]:
+async def _commit(
+    services: Services, key: Key, envelopes: Sequence[Envelope], passage: Passage
+) -> list[Outcome]:
     principal = Principal(workspace=key.workspace, publisher=key.publisher)
     try:
         return await services.commits.submit(
-            Delivery(envelopes=envelopes, door=Door.HTTP, principal=principal)
+            Delivery(envelopes, Door.HTTP, principal, passage=passage)
         )
     except QueueFull as error:
         raise overloaded("envelopes", str(error)) from None
@@ -133,19 +145,15 @@ def _said(
     """Return the outcomes of all items in their order; `outcomes` are those of the envelopes."""
     committed = iter(outcomes)
     said: list[Said] = []
-    tally: Tally[Any] = Tally()
     for item in items:
         if isinstance(item, Envelope):
             outcome = next(committed)
             kind, reason, detail = outcome.kind.value, outcome.reason, None
-            counted = kind
             if kind == http.REFUSED and is_probe(item):
-                counted, detail = _PROBE, end_detail(key.expires)
+                PROBES.inc()
+                detail = end_detail(key.expires)
         else:
+            MALFORMED.inc()
             kind, reason, detail = http.REFUSED, item.reason, item.detail
-            counted = kind
-        tally[counted] += 1
         said.append((item.id, kind, reason, detail))
-    for kind, number in tally.items():
-        ENVELOPES.labels(Door.HTTP.value, kind).inc(number)
     return said

@@ -22,6 +22,7 @@ from core_api.reads import Reads
 from core_api.settings import ApiSettings
 from core_ingest.handler import IngestHandler
 from core_ingest.ledger.compactor import Compactor
+from core_ingest.ledger.watch import Watch
 from core_ingest.store import database
 from core_ingest.store.database import DatabaseSettings
 from ingress_runtime import faults
@@ -60,8 +61,7 @@ async def open_services(
     try:
         services = build_services(settings, pool)
         await services.readiness.require_migrated()
-        window = timedelta(hours=settings.shadow_hours)
-        async with _compacting(pool, settings.compact_seconds, window):
+        async with _compacting(pool, settings):
             try:
                 yield services
             finally:
@@ -97,9 +97,12 @@ async def _pass_fault_point(step: str) -> None:
 
 
 @asynccontextmanager
-async def _compacting(pool: asyncpg.Pool, seconds: float, window: timedelta) -> AsyncIterator[None]:
+async def _compacting(pool: asyncpg.Pool, settings: ApiSettings) -> AsyncIterator[None]:
     stop = Shutdown()
-    task = asyncio.create_task(_compact(pool, seconds, window, stop))
+    watch = Watch(pool, settings.ledger_look_seconds)
+    window = timedelta(hours=settings.shadow_hours)
+    compactor = Compactor(pool, settings.compact_seconds, window, watch.look)
+    task = asyncio.create_task(_compact(compactor, settings.compact_seconds, stop))
     try:
         yield
     finally:
@@ -107,11 +110,11 @@ async def _compacting(pool: asyncpg.Pool, seconds: float, window: timedelta) -> 
         await task
 
 
-async def _compact(pool: asyncpg.Pool, seconds: float, window: timedelta, stop: Shutdown) -> None:
+async def _compact(compactor: Compactor, seconds: float, stop: Shutdown) -> None:
     """Compact until `stop`; whatever ends a run, the next one begins after the usual pause."""
     while not stop.requested:
         try:
-            await Compactor(pool, seconds, window).run(stop)
+            await compactor.run(stop)
         except Exception:
             log.exception("compactor_failed_and_will_begin_again")
             with suppress(TimeoutError):

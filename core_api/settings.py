@@ -91,6 +91,13 @@ class ApiSettings(Settings):
         gt=0,
         description="Pause between two runs of the settlements' compactor, seconds.",
     )
+    ledger_look_seconds: float = Field(
+        default=15,
+        ge=1,
+        le=3_600,
+        description="Least time between two looks at the ledger for the gauges of what is unaccounted, "
+        "stranded, in flight, or waits as a dead letter, in seconds. A look precedes a compactor's run.",
+    )
     shadow_hours: int = Field(
         default=24,
         ge=1,

@@ -9,6 +9,7 @@ from typing import Protocol
 from core_consumer.positions import Place
 from core_ingest.door import Door, Principal
 from core_ingest.handler import Delivery
+from core_ingest.hops import Passage
 from core_ingest.unreadable import Unreadable
 from ingress_contracts import kafka
 from ingress_contracts.envelope import Envelope
@@ -54,10 +55,14 @@ class Part:
 
 
 class Batch:
-    """Parts, no two of one partition; once they are read, the deliveries that the handler takes."""
+    """Parts, no two of one partition; once they are read, the deliveries that the handler takes.
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    `arrived` is when a poll brought them, in µs since the epoch.
+    """
+
+    def __init__(self, parts: Sequence[Part], arrived: int) -> None:
         self.parts = parts
+        self._arrived = arrived
         self.deliveries: list[Delivery] = []
 
     def read(self) -> Iterator[None]:
@@ -67,7 +72,7 @@ class Batch:
             for index in range(0, len(part.records), _STEP):
                 found += [_read(record) for record in part.records[index : index + _STEP]]
                 yield
-            self.deliveries.append(_delivery(part, found))
+            self.deliveries.append(_delivery(part, found, self._arrived))
 
     @property
     def size(self) -> int:
@@ -96,7 +101,7 @@ def parts(records: Iterable[Record]) -> list[Part]:
     return [Part(place, tuple(found)) for place, found in groupby(records, _PLACE)]
 
 
-def _delivery(part: Part, found: Sequence[Envelope | Unreadable]) -> Delivery:
+def _delivery(part: Part, found: Sequence[Envelope | Unreadable], arrived: int) -> Delivery:
     topic, partition = part.place
     return Delivery(
         found,
@@ -104,6 +109,7 @@ def _delivery(part: Part, found: Sequence[Envelope | Unreadable]) -> Delivery:
         ANYBODY,
         f"kafka/{topic}/{partition}",
         [record.offset for record in part.records],
+        passage=Passage(arrived, [record.timestamp * 1_000 for record in part.records]),
     )
 
 

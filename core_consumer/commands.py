@@ -8,11 +8,12 @@ from core_consumer import service
 from core_consumer.settings import ConsumerSettings
 from core_ingest.errors import IngestError
 from core_ingest.store.database import DatabaseSettings
-from ingress_runtime import faults, logs, shutdown
+from ingress_runtime import faults, logs, shutdown, tracing
 from ingress_runtime.faults import FaultSettings
 from ingress_runtime.kafka.errors import KafkaTrouble
 from ingress_runtime.kafka.settings import KafkaSettings
 from ingress_runtime.settings import LogSettings, load
+from ingress_runtime.tracing import TracingSettings
 
 
 @click.command(
@@ -31,14 +32,20 @@ def consumer() -> None:
     `ingress topics create` has made the topic and `ingress migrate` has prepared the database.
     SIGTERM finishes the batch in work, commits its offsets and leaves the group.
     """
-    settings, kafka, database_settings, log_settings, fault_settings = load(
-        ConsumerSettings, KafkaSettings, DatabaseSettings, LogSettings, FaultSettings
+    settings, kafka, database_settings, log_settings, fault_settings, traced = load(
+        ConsumerSettings,
+        KafkaSettings,
+        DatabaseSettings,
+        LogSettings,
+        FaultSettings,
+        TracingSettings,
     )
     kafka.servers  # noqa: B018 — refuses the start where no brokers are named
     logs.configure(log_settings)
     faults.arm(fault_settings)
     try:
-        asyncio.run(_run(settings, kafka, database_settings))
+        with tracing.started(traced, "ingress-consumer"):
+            asyncio.run(_run(settings, kafka, database_settings))
     except (IngestError, KafkaTrouble) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

@@ -8,10 +8,11 @@ settlement of a number counts.
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import structlog
 from aiokafka import TopicPartition
@@ -29,8 +30,9 @@ from core_ingest.outcome import Outcome
 from ingress_runtime import faults
 from ingress_runtime.backoff import Backoff
 from ingress_runtime.faults import Point
+from ingress_runtime.held import Clock, HeldSeconds
 
-RECORDS = Counter("core_consumer_records", "Records that were stored, by outcome.", ("outcome",))
+RECORDS = Counter("core_consumer_records", "Records that were stored, and acknowledged after it.")
 BATCH_RECORDS = Histogram(
     "core_consumer_batch_records",
     "Records that shared a transaction.",
@@ -49,6 +51,12 @@ STATE = Enum(
     "core_consumer_state",
     "What the consumer does: flowing, or why its partitions are held.",
     states=["flowing", "slow", "retry", "breaker", "closing"],
+)
+HELD_SECONDS = HeldSeconds(
+    "core_consumer_held_seconds_total",
+    "Time in which the partitions were held, by reason; a hold counts while it goes on.",
+    ("reason",),
+    known=[("slow",), ("retry",), ("breaker",), ("closing",)],
 )
 
 _ROLLBACK_SECONDS = 1.0
@@ -75,17 +83,21 @@ class Hold(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long (s) a poll may wait for the batch in work, and a rebalance; pauses between attempts."""
+    """How long (s) a poll may wait for the batch in work, and a rebalance; pauses between attempts.
+
+    `clock` tells how long the partitions were held.
+    """
 
     patience: float
     farewell: float
     backoff: Backoff
+    clock: Clock = monotonic
 
 
 class Pipeline:
     """Takes what polls bring, in order, and commits the offsets of what is stored."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — chance and clock are injected, each by its name
         self,
         handler: Handler,
         consumer: Callable[[], Consumer],
@@ -93,16 +105,19 @@ class Pipeline:
         breaker: Breaker,
         pace: Pace,
         dice: Callable[[], float] = random.random,
+        wall: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
         self._handler = handler
         self._consumer = consumer
         self._breaker = breaker
         self._pace = pace
         self._dice = dice
+        self._wall = wall
         self.positions = Positions()
         self._resets = Resets(self.positions)
         self._work: asyncio.Task[None] | None = None
         self._held: Hold | None = None
+        self._held_seconds = HELD_SECONDS.hold(pace.clock)
         self._generation = 0
         self._moving = False
         self._failures = 0
@@ -116,14 +131,15 @@ class Pipeline:
 
     async def take(self, records: Sequence[Record]) -> None:
         """Take what a poll brought, and return when the next poll may follow. Never raises."""
+        arrived = self._wall()
         found = parts(records)
         try:
-            await self._take(found)
+            await self._take(found, arrived)
         except Exception as error:  # whatever was raised: no record is passed over
             log.exception("batch_failed_unexpectedly")
             self._fail({part.place: part.first for part in found}, error)
 
-    async def _take(self, found: Sequence[Part]) -> None:
+    async def _take(self, found: Sequence[Part], arrived: int) -> None:
         if self._moving:  # it is not known yet where the group stands in its new partitions
             self._fetch_again(found)
             self._pause()
@@ -135,7 +151,7 @@ class Pipeline:
         if self._failures > failures:  # the batch before is to be read again, and it comes first
             self._fetch_again(found)
             return
-        batch = self._received(found, beginnings)
+        batch = self._received(found, beginnings, arrived)
         for _ in batch.read():
             await asyncio.sleep(0)  # the transaction of the batch before goes on meanwhile
         if self._held is None:
@@ -150,11 +166,13 @@ class Pipeline:
         elif batch.parts:
             self._work = asyncio.create_task(self._process(batch))
 
-    def _received(self, found: Sequence[Part], beginnings: Mapping[Place, int]) -> Batch:
+    def _received(
+        self, found: Sequence[Part], beginnings: Mapping[Place, int], arrived: int
+    ) -> Batch:
         fresh = self._resets.continuing(found, beginnings, self._consumer())
         for part in fresh:
             self.positions.receive(part.place, part.first, part.following)
-        return Batch(fresh)
+        return Batch(fresh, arrived)
 
     def _fetch_again(self, found: Sequence[Part]) -> None:
         """Let what no note was taken of come again, behind what is expected before it."""
@@ -189,7 +207,13 @@ class Pipeline:
             self.objection = None
             BATCH_RECORDS.observe(batch.size)
             BATCH_SECONDS.observe(perf_counter() - started)
-            _count(outcomes)
+            RECORDS.inc(batch.size)
+            log.debug(
+                "batch_committed",
+                records=batch.size,
+                partitions=len(batch.parts),
+                seconds=round(perf_counter() - started, 3),
+            )
         finally:
             self._release(Hold.SLOW)
 
@@ -284,6 +308,7 @@ class Pipeline:
             self._held = reason
             self.objection = why or self.objection
             STATE.state(reason.name.lower())
+            self._held_seconds.begin(reason.name.lower())
         self._pause()
 
     def _pause(self) -> None:
@@ -295,6 +320,7 @@ class Pipeline:
             return
         self._held = None  # an objection stays until a batch is stored
         STATE.state("flowing")
+        self._held_seconds.end()
         self._resume()
 
     def _resume(self) -> None:
@@ -309,12 +335,3 @@ def _outcomes(results: Sequence[Result]) -> list[list[Outcome]]:
             raise result
         found.append(result)
     return found
-
-
-def _count(outcomes: Sequence[Sequence[Outcome]]) -> None:
-    tally: dict[str, int] = {}
-    for part in outcomes:
-        for outcome in part:
-            tally[outcome.kind] = tally.get(outcome.kind, 0) + 1
-    for kind, number in tally.items():
-        RECORDS.labels(kind).inc(number)

@@ -140,6 +140,7 @@ async def run(
     Raises KafkaTrouble where brokers or topic are not there or the client breaks, IngestError where
     the database is not or lacks migrations, OSError where the metrics port cannot be bound.
     """
+    structlog.contextvars.bind_contextvars(topic=kafka.topic, group=settings.group)
     async with connected(kafka, _START_SECONDS) as client:
         await topics.require(client, kafka.topic)
     async with _pool(database_settings) as pool:

@@ -13,6 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import asyncpg
+from prometheus_client import Counter
+
+ERRORS = Counter(
+    "core_ingest_database_errors_total",
+    "Errors of the database by what they mean: unavailable, contention, data_refused, outdated.",
+    ("kind",),
+)
 
 UNIQUE_VIOLATION = "23505"
 
@@ -63,24 +70,46 @@ class DataRefused(Exception):
         self.sqlstate = sqlstate
 
 
+_counters = {
+    StoreUnavailable: ERRORS.labels("unavailable"),
+    Contention: ERRORS.labels("contention"),
+    DataRefused: ERRORS.labels("data_refused"),
+    SchemaOutdated: ERRORS.labels("outdated"),
+}
+
+
 @contextmanager
 def translated(*, repeated: bool = True) -> Iterator[None]:
     """Turn the driver's exceptions into the ones of this module, once, at the store's boundary.
 
-    Where nobody repeats the transaction on Contention, it is StoreUnavailable: try again later.
+    Where nobody repeats the transaction on Contention, it is StoreUnavailable: try again later. It
+    is counted as contention all the same.
     """
     try:
         yield
-    except asyncpg.PostgresError as error:
-        translation = _of_sqlstate(error)
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+        TimeoutError,
+    ) as error:
+        translation = _translation(error)
+        _counters[type(translation)].inc()
         if isinstance(translation, Contention) and not repeated:
             translation = StoreUnavailable(str(translation))
         raise translation from error
-    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        raise StoreUnavailable(f"connection to the database failed: {error}") from error
-    except (OSError, TimeoutError) as error:
-        reason = str(error) or "no answer in time"
-        raise StoreUnavailable(f"the database cannot be reached: {reason}") from error
+
+
+def _translation(error: Exception) -> Exception:
+    match error:
+        case asyncpg.PostgresError():
+            return _of_sqlstate(error)
+        case OSError() | TimeoutError():
+            reason = str(error) or "no answer in time"
+            return StoreUnavailable(f"the database cannot be reached: {reason}")
+        case _:
+            return StoreUnavailable(f"connection to the database failed: {error}")
 
 
 def _of_sqlstate(error: asyncpg.PostgresError) -> Exception:

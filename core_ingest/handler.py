@@ -2,11 +2,16 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from time import perf_counter
 from typing import TypeAlias
 
+from prometheus_client import Counter, Histogram
+
+from core_ingest import traces
 from core_ingest.door import Door, Principal
 from core_ingest.errors import (
     ClockAhead,
@@ -16,6 +21,7 @@ from core_ingest.errors import (
     StoreUnavailable,
     translated,
 )
+from core_ingest.hops import Passage
 from core_ingest.item import WHOLE, DeadLetter, Fate, Item, item_of, place
 from core_ingest.outcome import Outcome
 from core_ingest.persist import Persistence, Step
@@ -25,8 +31,25 @@ from core_ingest.store.database import Connection, Connections
 from core_ingest.store.identities import Identities
 from core_ingest.store.partitions import Partitions
 from core_ingest.store.transaction import Transaction
+from core_ingest.tally import Tally
 from core_ingest.unreadable import Unreadable
 from ingress_contracts.envelope import Envelope
+
+BATCH_ENVELOPES = Histogram(
+    "core_ingest_batch_envelopes",
+    "Envelopes of one transaction of the handler.",
+    buckets=(1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000),
+)
+BATCH_SECONDS = Histogram(
+    "core_ingest_batch_seconds", "Time that a batch took in the handler, repetitions included."
+)
+RETRIES = Counter(
+    "core_ingest_batch_retries_total",
+    "Transactions begun again: they met another one (contention), or the database refused data.",
+    ("cause",),
+)
+for _cause in ("contention", "data"):
+    RETRIES.labels(_cause)
 
 Within: TypeAlias = Callable[[Connection], Awaitable[object]]
 """A statement that joins the handler's transaction, and runs again when that is retried."""
@@ -50,6 +73,7 @@ class Delivery:
     queue gives the `offsets` too, one for each envelope: the origin of dead letters that have no
     number of their own. It takes nothing back, so what would be refused is a dead letter there.
     A replay gives the `origins`, one for each envelope, under which its dead letters are kept.
+    `passage` tells when it came, for the metrics.
     """
 
     envelopes: Sequence[Envelope | Unreadable]
@@ -58,6 +82,7 @@ class Delivery:
     route: str | None = None
     offsets: Sequence[int] = ()
     origins: Sequence[str] = ()
+    passage: Passage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +126,17 @@ def _nothing() -> None:
     """Do nothing."""
 
 
+def _wall() -> int:
+    """Return the time in µs since the epoch."""
+    return time.time_ns() // 1_000
+
+
 class IngestHandler:
     """Takes batches of envelopes and commits what becomes of them.
 
     Safe for concurrent use: each call takes a connection of the pool. `step` is called between the
-    steps of a transaction, for tests and trials that stop there.
+    steps of a transaction, for tests and trials that stop there. `wall` is the clock (µs since the
+    epoch) by which commits are measured, the same as the doors'.
     """
 
     def __init__(
@@ -114,10 +145,13 @@ class IngestHandler:
         *,
         step: Step = _go_on,
         plugins: Mapping[str, Interpreter] | None = None,
+        wall: Callable[[], int] = _wall,
     ) -> None:
         self._pool = pool
         self._step = step
         self._interpreters = interpreters() if plugins is None else plugins
+        self._tally = Tally(self._interpreters)
+        self._wall = wall
         self._preparation = Preparation(Identities(pool), Partitions(pool))
         self._skew = _ASSUMED_SKEW
 
@@ -167,11 +201,13 @@ class IngestHandler:
     ) -> list[Result]:
         """Repeat the transaction while a repetition can help; each starts from the envelopes."""
         careful = False
+        begun = perf_counter()
         for attempt in range(_ATTEMPTS):
             batch = [self._read(delivery) for delivery in deliveries]
             try:
-                return await self._commit(batch, within, locked, record, careful=careful)
+                results = await self._commit(batch, within, locked, record, careful=careful)
             except Contention:
+                RETRIES.labels("contention").inc()
                 pause = random.uniform(0, _FIRST_PAUSE * 2**attempt)  # noqa: S311 — jitter
                 await asyncio.sleep(pause)
             except DataRefused as error:
@@ -180,26 +216,48 @@ class IngestHandler:
                         f"a statement that joined the batch failed: {error}"
                     ) from error
                 careful = True
+                RETRIES.labels("data").inc()
                 self._preparation.forget()
+            else:
+                self._count(batch, results)
+                BATCH_SECONDS.observe(perf_counter() - begun)
+                return results
         raise StoreUnavailable(f"the batch met other ones {_ATTEMPTS} times in a row; try again")
+
+    def _count(self, batch: Sequence[_Read], results: Sequence[Result]) -> None:
+        """Measure what was committed just now."""
+        committed = self._wall()
+        BATCH_ENVELOPES.observe(sum(len(read.delivery.envelopes) for read in batch))
+        for read, result in zip(batch, results, strict=True):
+            if not isinstance(result, ClockAhead):
+                delivery = read.delivery
+                self._tally.count(read.items, delivery.door, delivery.passage, committed)
+                traces.follow(read.items, delivery.passage, committed)
+                if read.unreadable:
+                    reasons = [one.reason for _, one in read.unreadable]
+                    self._tally.count_unreadable(reasons, delivery.door)
 
     def _read(self, delivery: Delivery) -> _Read:
         door, principal, route = delivery.door, delivery.principal, delivery.route
+        number = len(delivery.envelopes)
         items, unreadable = [], []
-        for index, (envelope, offset, kept) in enumerate(
+        for index, (envelope, offset, kept, sent) in enumerate(
             zip(
                 delivery.envelopes,
-                delivery.offsets or repeat(None, len(delivery.envelopes)),
-                delivery.origins or repeat(None, len(delivery.envelopes)),
+                delivery.offsets or repeat(None, number),
+                delivery.origins or repeat(None, number),
+                repeat(None, number)
+                if delivery.passage is None
+                else delivery.passage.sendings(number),
                 strict=True,
             )
         ):
             if isinstance(envelope, Unreadable):
                 unreadable.append((index, envelope))
             else:
-                items.append(
-                    item_of(envelope, door, principal, self._interpreters, route, offset, kept)
-                )
+                item = item_of(envelope, door, principal, self._interpreters, route, offset, kept)
+                item.sent = sent
+                items.append(item)
         return _Read(delivery, items, unreadable)
 
     async def _commit(

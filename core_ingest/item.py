@@ -43,6 +43,7 @@ class Item:
     `received` is in µs. `readings` are in the message's order; `asset` names whose they are.
     `route` is the way by which it came: the door, or `kafka/{topic}/{partition}`, where it stands at
     `offset`. `kept` is the origin under which it is a dead letter already: it comes again.
+    `sent` is when its sender let go of it (µs), where that is known.
     """
 
     envelope: Envelope
@@ -51,6 +52,7 @@ class Item:
     route: str
     offset: int | None = None
     kept: str | None = None
+    sent: int | None = None
     control: BaseModel | None = None
     is_control: bool = False
     asset: AssetName | None = None

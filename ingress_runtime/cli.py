@@ -49,6 +49,7 @@ def main() -> None:
       ingress topics create          the Kafka topic, where envelopes travel by Kafka
       ingress publisher check        try the edge's streams, keys and journals before it runs
       ingress publisher run --help   the edge: from provider websockets to core
+      ingress status --watch         where messages wait, and why
       ingress dead-letters list      what could not become facts, and why
       ingress doctor                 what is wrong with this machine, and what to do
 

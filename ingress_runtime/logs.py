@@ -17,6 +17,7 @@ from structlog.typing import EventDict, Processor
 
 from ingress_runtime.redact import redact_field
 from ingress_runtime.settings import LogSettings, take_misspelt
+from ingress_runtime.tracing import name_trace
 
 _CHATTY = ("httpcore", "httpx", "uvicorn.access", "websockets")
 """Libraries that write a line for each request or frame; heard only at level debug."""
@@ -24,8 +25,8 @@ _CHATTY = ("httpcore", "httpx", "uvicorn.access", "websockets")
 _TOLD_BY_US = ("asyncpg.pool",)
 """Libraries that repeat with a traceback what we tell in a line; heard only at level debug."""
 
-_REPEATING = "aiokafka"
-"""A library that tells of each of ten attempts a second; each thing is heard once a minute."""
+_REPEATING = ("aiokafka", "opentelemetry")
+"""Libraries that tell of each of many attempts; each thing is heard once a minute."""
 
 _SELDOM_SECONDS = 60.0
 
@@ -40,6 +41,7 @@ def configure(settings: LogSettings) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
+        name_trace,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
@@ -100,7 +102,7 @@ class _Seldom(logging.Filter):
         self._due: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.partition(".")[0] != _REPEATING:
+        if record.name.partition(".")[0] not in _REPEATING:
             return True
         now, thing = self._clock(), (record.name, str(record.msg))
         if now < self._due.get(thing, now):
@@ -113,7 +115,9 @@ def _renderer(settings: LogSettings) -> Processor:
     if settings.format == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=False)
     return structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        colors=sys.stderr.isatty(),
+        exception_formatter=structlog.dev.plain_traceback,
+        sort_keys=False,  # whose it is, what happened, what follows, what to do: in that order
     )
 
 

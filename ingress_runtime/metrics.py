@@ -1,14 +1,23 @@
 """The scrape endpoint. Metrics themselves stand beside the code that they measure."""
 
+import platform
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+BUILD = Gauge(
+    "ingress_build_info",
+    "What runs here: the version of this package, and Python's. Always 1.",
+    ["version", "python"],
+)
+BUILD.labels(version("telematics-ingress"), platform.python_version()).set(1)
 
 Probe = Callable[[], bool | str]
 """Returns whether all is well, or in words what is not."""

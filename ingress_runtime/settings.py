@@ -47,6 +47,8 @@ SHARED_VARIABLES = frozenset(
         "INGRESS_RECORDINGS",
         "INGRESS_TESTBED_KAFKA",
         "INGRESS_TESTBED_POSTGRES",
+        "INGRESS_TRACE_RATIO",
+        "INGRESS_TRACING",
         "INGRESS_TRANSPORT",
     }
 )
@@ -166,6 +168,7 @@ B = TypeVar("B", bound=Settings)
 C = TypeVar("C", bound=Settings)
 D = TypeVar("D", bound=Settings)
 E = TypeVar("E", bound=Settings)
+F = TypeVar("F", bound=Settings)
 
 
 @overload
@@ -199,6 +202,18 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
 ) -> tuple[A, B, C, D, E]: ...
+@overload
+def load(
+    first: type[A],
+    second: type[B],
+    third: type[C],
+    fourth: type[D],
+    fifth: type[E],
+    sixth: type[F],
+    /,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[A, B, C, D, E, F]: ...
 @overload
 def load(
     *classes: type[Settings], environ: Mapping[str, str] | None = None

@@ -245,6 +245,12 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False, writable=True),
     help="Write a picture of the live view and the report.",
 )
+@click.option(
+    "--scrape-file",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    help="Write to this file where the processes serve metrics, for a Prometheus that follows it "
+    "(file_sd_configs).",
+)
 def demo(  # noqa: PLR0913, PLR0917 — a command has as many parameters as options
     transport: Literal["queue-first", "http", "kafka", "shadow"] | None,
     outage: Literal["hang", "broker", "none"],
@@ -256,6 +262,7 @@ def demo(  # noqa: PLR0913, PLR0917 — a command has as many parameters as opti
     subscribers: int,
     as_json: bool,
     svg: Path | None,
+    scrape_file: Path | None,
 ) -> None:
     """Run the whole system on this machine and watch a fleet go through it.
 
@@ -283,5 +290,6 @@ def demo(  # noqa: PLR0913, PLR0917 — a command has as many parameters as opti
         subscribers=subscribers,
         as_json=as_json,
         svg=svg,
+        scrape_file=scrape_file,
     )
     raise SystemExit(session.run(options))

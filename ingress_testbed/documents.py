@@ -4,16 +4,13 @@
     python -m ingress_testbed.documents --check   fail where a committed one differs
 
 JSON Schemas of the contract, the OpenAPI document of core's API, the AsyncAPI document of its topic,
-the table of all settings, and the guide to streams.toml.
+the table of all settings, the guide to streams.toml, the table of all metrics, and the dashboards.
 """
 
-import importlib
 import json
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, get_args, get_origin
 
 import click
@@ -23,21 +20,12 @@ from core_api import app
 from core_consumer import asyncapi
 from ingress_contracts import schema
 from ingress_runtime.settings import SHARED_PREFIX, SHARED_VARIABLES, Settings, Variable, variables
+from ingress_testbed.metrics_document import definitions
+from ingress_testbed.metrics_table import metrics_table
+from ingress_testbed.rooms import ROOMS, modules, room_of
 from ingress_testbed.streams_document import streams_guide
 
 ROOT = Path(__file__).parents[1]
-
-ROOMS = (
-    "ingress_contracts",
-    "ingress_runtime",
-    "telematics_publisher",
-    "core_ingest",
-    "core_api",
-    "core_consumer",
-    "core_poller",
-    "core_events",
-    "ingress_testbed",
-)
 
 _BOUNDS: Mapping[type, Callable[[Any], str]] = {
     Ge: lambda bound: f"≥ {bound.ge}",
@@ -80,6 +68,8 @@ class Document:
 
 def documents(root: Path = ROOT) -> Iterator[Document]:
     """Yield every generated document of the repository at `root`."""
+    from ingress_testbed.observability.dashboards import dashboards  # noqa: PLC0415 — not in the wheel
+
     for name, made in schema.schemas().items():
         yield Document(root / "ingress_contracts" / "schemas" / name, schema.render(made))
     described = json.dumps(app.openapi(), indent=2, ensure_ascii=False)
@@ -87,6 +77,9 @@ def documents(root: Path = ROOT) -> Iterator[Document]:
     yield Document(root / "core_consumer" / "asyncapi.json", asyncapi.render())
     yield Document(root / "docs" / "settings.md", settings_table(settings_classes()))
     yield Document(root / "docs" / "streams.md", streams_guide())
+    yield Document(root / "docs" / "metrics.md", metrics_table(definitions()))
+    for board in dashboards():
+        yield Document(root / "ops" / "grafana" / "dashboards" / board.file, board.render())
 
 
 def settings_classes() -> list[type[Settings]]:
@@ -94,12 +87,9 @@ def settings_classes() -> list[type[Settings]]:
 
     Every module of every room is imported, so a class needs no registration to be documented.
     """
-    for room in ROOMS:
-        _import_all(importlib.import_module(room))
-    found = [one for one in _descendants(Settings) if one.__module__.partition(".")[0] in ROOMS]
-    return sorted(
-        found, key=lambda one: (ROOMS.index(one.__module__.partition(".")[0]), one.__name__)
-    )
+    modules()
+    found = [one for one in _descendants(Settings) if room_of(one.__module__) in ROOMS]
+    return sorted(found, key=lambda one: (ROOMS.index(room_of(one.__module__)), one.__name__))
 
 
 def unregistered(classes: list[type[Settings]]) -> list[str]:
@@ -140,12 +130,6 @@ def main(check: bool) -> None:
     click.echo(f"written: {paths}" if stale else "generated documents are up to date")
 
 
-def _import_all(package: ModuleType) -> None:
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if not module.name.endswith(".__main__"):
-            importlib.import_module(module.name)
-
-
 def _descendants(parent: type[Settings]) -> Iterator[type[Settings]]:
     for child in parent.__subclasses__():
         yield child
@@ -153,7 +137,7 @@ def _descendants(parent: type[Settings]) -> Iterator[type[Settings]]:
 
 
 def _section(settings: type[Settings]) -> str:
-    room = settings.__module__.partition(".")[0]
+    room = room_of(settings.__module__)
     purpose = (settings.__doc__ or "").strip().splitlines()[0]
     rows = "".join(_row(variable) for variable in variables(settings))
     return (

@@ -7,11 +7,12 @@ from textwrap import indent
 
 import click
 
-from ingress_runtime import faults, logs, shutdown
+from ingress_runtime import faults, logs, shutdown, tracing
 from ingress_runtime.faults import FaultSettings
 from ingress_runtime.findings import report
 from ingress_runtime.kafka.settings import KafkaSettings
 from ingress_runtime.settings import LogSettings, load
+from ingress_runtime.tracing import TracingSettings
 from telematics_publisher import check as checking
 from telematics_publisher import provider, service, streams
 from telematics_publisher.errors import JournalError, StreamsError, WayClosed
@@ -96,8 +97,13 @@ def run(path: Path | None) -> None:
     SIGTERM stops reading, drains the journals within PUBLISHER_GRACE_SECONDS, and keeps the rest
     for the next start.
     """
-    log_settings, settings, transport, kafka, fault_settings = load(
-        LogSettings, PublisherSettings, TransportSettings, KafkaSettings, FaultSettings
+    log_settings, settings, transport, kafka, fault_settings, traced = load(
+        LogSettings,
+        PublisherSettings,
+        TransportSettings,
+        KafkaSettings,
+        FaultSettings,
+        TracingSettings,
     )
     way = Way(transport, kafka)
     try:
@@ -112,7 +118,8 @@ def run(path: Path | None) -> None:
     logs.configure(log_settings)
     faults.arm(fault_settings)
     try:
-        asyncio.run(_run(workspaces, settings, way))
+        with tracing.started(traced, "ingress-publisher"):
+            asyncio.run(_run(workspaces, settings, way))
     except* (JournalError, WayClosed) as group:
         raise click.ClickException(str(_first(group))) from group
     except* OSError as group:

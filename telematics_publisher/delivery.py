@@ -14,8 +14,10 @@ from ingress_contracts.envelope import Envelope
 from ingress_contracts.kinds import UNDELIVERABLE
 from ingress_runtime import faults
 from ingress_runtime.backoff import Backoff, Random
+from telematics_publisher import traces
 from telematics_publisher.clock import Microseconds, Seconds, wall_clock
 from telematics_publisher.errors import (
+    CAUSES,
     BatchRefused,
     ClockAhead,
     EverythingRefused,
@@ -25,6 +27,7 @@ from telematics_publisher.errors import (
 from telematics_publisher.journal.journal import Journal
 from telematics_publisher.journal.ranges import ranges_of
 from telematics_publisher.outage import Outage
+from telematics_publisher.pressure import WindowPressure
 from telematics_publisher.retry import Sleep, retrying
 from telematics_publisher.stamps import corrected
 from telematics_publisher.standstill import Standstill
@@ -84,13 +87,15 @@ class Delivery:
     ) -> None:
         self.journal = journal
         self.transport = transport
+        _begin_at_zero(transport.name)
         self._log = log.bind(transport=transport.name)
         if workspace is not None:
             self._log = self._log.bind(workspace=workspace)
         self._outage = Outage(self._log, lambda: self.journal.pending, clock)
-        self._retrying = retrying(backoff, random, sleep)
+        self._retrying = retrying(backoff, random, sleep, self._log)
         self._wall = wall
         self._standstill = Standstill(clock)
+        self.pressure = WindowPressure(clock)
         self._refused_in_a_row = 0
 
     async def deliver(self, batch: Sequence[Envelope]) -> None:
@@ -129,7 +134,7 @@ class Delivery:
         try:
             return await self.transport.routes()
         except TransportError as error:
-            self._outage.failed(error)
+            self._failed(error)
             raise
 
     async def _attempt(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
@@ -144,21 +149,28 @@ class Delivery:
         return await self._publish(mended)
 
     async def _publish(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
+        faults.passed(faults.Point.BATCH_TAKEN)
         name = self.transport.name
         begun = time.perf_counter()
-        try:
-            refusals = await self.transport.publish(batch)
-        except TransportError as error:
-            ATTEMPTS.labels(name, error.cause).inc()
-            self._outage.failed(error)
-            raise
+        with traces.sending(name, batch):
+            try:
+                refusals = await self.transport.publish(batch)
+            except TransportError as error:
+                ATTEMPTS.labels(name, error.cause).inc()
+                self._failed(error)
+                raise
         faults.passed(faults.Point.BATCH_ANSWERED)
         ATTEMPTS.labels(name, "ok").inc()
         self._standstill.acknowledged()
         self._outage.over()
+        self.pressure.answered()
         SEND_SECONDS.labels(name).observe(time.perf_counter() - begun)
         BATCH_RECORDS.labels(name).observe(len(batch))
         return refusals
+
+    def _failed(self, error: TransportError) -> None:
+        self._outage.failed(error)
+        self.pressure.failed(error)
 
     async def _settle(self, batch: Sequence[Envelope], refusals: Sequence[Refusal]) -> None:
         refused = {refusal.index for refusal in refusals}
@@ -193,6 +205,14 @@ class Delivery:
         if envelope.type == UNDELIVERABLE:
             return  # no report on a report: it stays pending and is sent again by the next opening
         await self.journal.set_aside(number, reason=refusal.reason, detail=refusal.detail)
+
+
+def _begin_at_zero(transport: str) -> None:
+    """Let the metrics of a transport be there before anything was sent."""
+    for result in ("ok", *CAUSES):
+        ATTEMPTS.labels(transport, result)
+    for metric in (ACKNOWLEDGED, UNDELIVERABLE_RECORDS, SEND_SECONDS, BATCH_RECORDS):
+        metric.labels(transport)
 
 
 def _say_ahead(log: Any, error: ClockAhead, records: int, *, corrected: bool) -> None:

@@ -127,3 +127,13 @@ class EverythingRefused(TransportError):
     """So many records were refused in a row that the fault cannot be theirs."""
 
     cause = "everything_refused"
+
+
+STOPPING = (NotAuthorised.cause, EverythingRefused.cause)
+"""Causes of errors that stop a sender."""
+
+CAUSES = (
+    *(Unreachable.cause, DeadlineExceeded.cause, Unavailable.cause, ClockAhead.cause),
+    *(UnexpectedAnswer.cause, BatchRefused.cause, *STOPPING),
+)
+"""Causes of everything that a transport raises."""

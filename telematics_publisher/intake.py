@@ -1,9 +1,12 @@
 """Between the sockets and the journal: a bounded buffer that makes groups of what arrives."""
 
 import asyncio
+import time
 
 from prometheus_client import Histogram
 
+from telematics_publisher.clock import Seconds
+from telematics_publisher.pressure import BACKPRESSURE
 from telematics_publisher.records import Record
 
 GROUP_RECORDS = Histogram(
@@ -20,7 +23,9 @@ class Intake:
     the socket is not read and the provider feels it. One consumer.
     """
 
-    def __init__(self, *, max_records: int, max_bytes: int) -> None:
+    def __init__(
+        self, *, max_records: int, max_bytes: int, clock: Seconds = time.monotonic
+    ) -> None:
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._records: list[Record] = []
@@ -28,6 +33,7 @@ class Intake:
         self._closed = False
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
+        self._hold = BACKPRESSURE.hold(clock)
 
     @property
     def full(self) -> bool:
@@ -43,6 +49,7 @@ class Intake:
     async def room(self) -> None:
         """Return once there is room."""
         while self.full:
+            self._hold.begin("intake", "journal")
             self._emptied.clear()
             await self._emptied.wait()
 
@@ -53,6 +60,7 @@ class Intake:
             await self._filled.wait()
         taken, self._records, self._bytes = self._records, [], 0
         self._emptied.set()
+        self._hold.end()
         GROUP_RECORDS.observe(len(taken))
         return taken
 

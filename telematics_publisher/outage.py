@@ -37,9 +37,10 @@ class Outage:
         begins = self._since is None
         self._since = since = now if self._since is None else self._since
         if begins and now - self._back >= CALM_SECONDS:
-            self._tell("transport_away", error)
+            self._log.warning("transport_away", **self._told_of(error))
         elif now - self._last_told >= REMINDER_SECONDS:
-            self._tell("transport_still_away", error, seconds=round(now - since, 1))
+            seconds = round(now - since, 1)
+            self._log.warning("transport_still_away", seconds=seconds, **self._told_of(error))
 
     def over(self) -> None:
         """Take note of an answer: the other side is there."""
@@ -52,12 +53,11 @@ class Outage:
             )
         self._since, self._told, self._back = None, False, now
 
-    def _tell(self, event: str, error: BaseException, **more: object) -> None:
+    def _told_of(self, error: BaseException) -> dict[str, object]:
+        """Note that it is told now, and return what is told."""
         self._told, self._last_told = True, self._clock()
-        self._log.warning(
-            event,
-            error=str(error),
-            pending=self._pending(),
-            consequence="frames wait in the journal, and are sent when it is back",
-            **more,
-        )
+        return {
+            "error": str(error),
+            "pending": self._pending(),
+            "consequence": "frames wait in the journal, and are sent when it is back",
+        }

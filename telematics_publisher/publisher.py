@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from telematics_publisher import traces
 from telematics_publisher.intake import Intake
 from telematics_publisher.journal.journal import Journal
 from telematics_publisher.sender import Sender
@@ -62,6 +63,7 @@ class WorkspacePublisher:
         """Journal what the streams have read, in groups."""
         while records := await self._intake.take():
             await self.journal.append(records)
+            traces.journalled(records)
 
     async def _finish(self, committing: "asyncio.Task[None]") -> None:
         """Let the last group be journalled; a disk that stays full cannot keep the process."""

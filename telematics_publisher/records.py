@@ -27,12 +27,16 @@ class Lane(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A message on its way into the journal. `received` is in microseconds since the epoch."""
+    """A message on its way into the journal. `received` is in microseconds since the epoch.
+
+    Those that are traced have a `traceparent` (W3C Trace Context).
+    """
 
     lane: Lane
     received: int
     subject: str | None
     data: bytes
+    traceparent: str | None = None
 
 
 class Stored(NamedTuple):
@@ -71,7 +75,8 @@ def undeliverable(  # noqa: PLR0913, PLR0917 — a target, what it was, and why:
         subject=record.subject,
     )
     lane = undeliverable_lane(record.lane)
-    return Record(lane, record.received, record.subject, body.model_dump_json().encode())
+    data = body.model_dump_json().encode()
+    return Record(lane, record.received, record.subject, data, record.traceparent)
 
 
 class Envelopes:
@@ -88,7 +93,7 @@ class Envelopes:
 
     def of(self, stored: Stored) -> Envelope:
         """Return the envelope of a journalled record."""
-        epoch, sequence, (lane, received, subject, data) = stored
+        epoch, sequence, (lane, received, subject, data, traceparent) = stored
         template = self._templates.get(lane) or self._template(lane)
         occurrence = None if lane.timestamped else (self.publisher, epoch, sequence)
         id_ = content_id(lane.type, lane.provider, self.workspace, data, occurrence)
@@ -100,6 +105,7 @@ class Envelopes:
                 "receivedtime": instant(received),
                 "publisherepoch": epoch,
                 "sequence": sequence,
+                "traceparent": traceparent,
                 "data": data,
             }
         )

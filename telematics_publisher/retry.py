@@ -4,8 +4,8 @@ import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from ingress_runtime.backoff import Backoff, Random
@@ -21,8 +21,6 @@ LONGEST_WISH = 300.0
 """Seconds of Retry-After that are honoured; nobody is trusted to silence an edge for a day."""
 
 Sleep = Callable[[float], Awaitable[None]]
-
-log = structlog.get_logger()
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -60,28 +58,30 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def retrying(backoff: Backoff, random: Random, sleep: Sleep) -> AsyncRetrying:
-    """Return a retry loop without end: what is journalled is sent until it has arrived."""
+def retrying(backoff: Backoff, random: Random, sleep: Sleep, log: Any) -> AsyncRetrying:
+    """Return a retry loop without end: what is journalled is sent until it has arrived.
+
+    Each retry is told to `log`, which is bound, for those who look closely: see
+    telematics_publisher.outage for what everybody is told.
+    """
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         return delay(error, state.attempt_number - 1, backoff, random)
 
+    def say(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.debug(
+            "send_retried",
+            attempt=state.attempt_number,
+            wait_seconds=round(state.next_action.sleep, 3) if state.next_action else None,
+            error=str(error),
+        )
+
     return AsyncRetrying(
         retry=retry_if_exception(is_retryable),
         wait=wait,
         sleep=sleep,
-        before_sleep=_say,
+        before_sleep=say,
         reraise=True,
-    )
-
-
-def _say(state: RetryCallState) -> None:
-    """Tell those who look closely; see telematics_publisher.outage for what everybody is told."""
-    error = state.outcome.exception() if state.outcome else None
-    log.debug(
-        "send_retried",
-        attempt=state.attempt_number,
-        wait_seconds=round(state.next_action.sleep, 3) if state.next_action else None,
-        error=str(error),
     )

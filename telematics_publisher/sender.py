@@ -8,9 +8,10 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 from ingress_contracts.control import Checkpoint
+from ingress_runtime import histograms
 from telematics_publisher.clock import Microseconds, Seconds, wall_clock
 from telematics_publisher.delivery import Delivery
-from telematics_publisher.errors import BatchRefused, EverythingRefused, NotAuthorised
+from telematics_publisher.errors import STOPPING, BatchRefused, EverythingRefused, NotAuthorised
 from telematics_publisher.records import Envelopes, Stored
 
 STOPPED = Gauge(
@@ -18,6 +19,8 @@ STOPPED = Gauge(
     "Senders that stopped for good, by cause; their frames pile up in the journal.",
     ["cause"],
 )
+for _cause in STOPPING:
+    STOPPED.labels(_cause)
 CHECKPOINTS = Counter(
     "publisher_checkpoints_acknowledged_total", "Checkpoints that core has.", ["transport"]
 )
@@ -26,6 +29,22 @@ DELIVERY_SECONDS = Histogram(
     "From a record's receipt to core's answer; one observation a batch, its oldest record's.",
     ["transport"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600, 86_400),
+)
+WAIT_SECONDS = histograms.Histogram(
+    "publisher_wait_seconds",
+    "From a record's receipt to the first attempt of this process to send it; every record counts.",
+    ["transport"],
+    buckets=(
+        *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 5, 7.5),
+        *(10, 15, 30, 60, 120, 300, 900, 3_600, 86_400),
+    ),
+)
+IN_FLIGHT = Gauge(
+    "publisher_batches_in_flight", "Batches that are sent and not settled yet, of all senders."
+)
+IN_FLIGHT_LIMIT = Gauge(
+    "publisher_batches_in_flight_limit",
+    "Most batches in flight, of all senders that work; beyond it, records wait in the journal.",
 )
 
 log = structlog.get_logger()
@@ -72,7 +91,15 @@ class Sender:
         self._in_flight: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Event()
         self._last_take = float("inf")
-        self._log = log.bind(workspace=envelopes.workspace, publisher=envelopes.publisher)
+        self._pressure = delivery.pressure
+        self._wait_seconds = WAIT_SECONDS.labels(self._transport.name)
+        self._delivery_seconds = DELIVERY_SECONDS.labels(self._transport.name)
+        self._checkpoints = CHECKPOINTS.labels(self._transport.name)
+        self._log = log.bind(
+            workspace=envelopes.workspace,
+            publisher=envelopes.publisher,
+            transport=self._transport.name,
+        )
 
     def drain(self, seconds: float) -> None:
         """Let `run` end once the journal is empty, or stop taking from it after `seconds`.
@@ -87,13 +114,19 @@ class Sender:
 
         Raises JournalBroken.
         """
+        IN_FLIGHT_LIMIT.inc(self._pace.window)
         try:
             async with asyncio.TaskGroup() as deliveries:
                 await self._send_all(deliveries)
         except* (NotAuthorised, EverythingRefused) as group:
-            self._stop(group.exceptions[0])
+            error = group.exceptions[0]
+            cause = error.cause if isinstance(error, NotAuthorised | EverythingRefused) else "error"
+            self._stop(cause, error)
+        finally:
+            IN_FLIGHT_LIMIT.dec(self._pace.window)
         if self.stopped is not None:
-            await self._draining.wait()
+            with self._pressure.waiting(cause):
+                await self._draining.wait()
 
     async def checkpoint(self) -> bool:
         """Send a checkpoint; return whether core took it.
@@ -117,7 +150,7 @@ class Sender:
         if refusals:
             self._log.error("checkpoint_refused", number=number, error=refusals[0].reason)
             return False
-        CHECKPOINTS.labels(self._transport.name).inc()
+        self._checkpoints.inc()
         await self._journal.confirm(epochs)
         return True
 
@@ -136,8 +169,9 @@ class Sender:
 
     async def _send_next(self, deliveries: asyncio.TaskGroup) -> bool:
         """Put the next batch in flight, once the window has room; False if there is none."""
-        while len(self._in_flight) >= self._pace.window:
-            await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
+        if len(self._in_flight) >= self._pace.window:
+            with self._pressure.waiting("full"):
+                await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
         head = self._journal.head
         taken = await self._journal.take(self._cursor, self._pace.records, self._pace.bytes)
         if not taken:
@@ -146,19 +180,35 @@ class Sender:
         self._cursor = taken[-1].sequence
         task = deliveries.create_task(self._deliver(taken))
         self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
+        IN_FLIGHT.inc()
+        task.add_done_callback(self._landed)
         return True
 
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        IN_FLIGHT.dec()
+
     async def _deliver(self, taken: list[Stored]) -> None:
-        await self._delivery.deliver([self._envelopes.of(one) for one in taken])
+        batch = [self._envelopes.of(one) for one in taken]
+        received = sorted([one.record.received for one in taken])
+        self._wait_seconds.observe_since(received, self._wall())
+        await self._delivery.deliver(batch)
         delay = (self._wall() - taken[0].record.received) / 1e6
-        DELIVERY_SECONDS.labels(self._transport.name).observe(max(0.0, delay))
+        self._delivery_seconds.observe(max(0.0, delay))
+        self._log.debug(
+            "batch_delivered",
+            records=len(taken),
+            first=taken[0].sequence,
+            last=taken[-1].sequence,
+            seconds=round(delay, 3),
+        )
 
     async def _barrier(self) -> None:
         """Wait for the answers to everything in flight, then send a checkpoint."""
-        if self._in_flight:
-            await asyncio.wait(self._in_flight)
-        await self.checkpoint()
+        with self._pressure.waiting("checkpoint"):
+            if self._in_flight:
+                await asyncio.wait(self._in_flight)
+            await self.checkpoint()
 
     async def _rest(self, seconds: float) -> None:
         """Return when there is something to send, when draining begins, or after `seconds`."""
@@ -176,8 +226,7 @@ class Sender:
         for one in done:
             one.result()
 
-    def _stop(self, error: BaseException) -> None:
-        cause = error.cause if isinstance(error, NotAuthorised | EverythingRefused) else "error"
+    def _stop(self, cause: str, error: BaseException) -> None:
         self.stopped = str(error)
         STOPPED.labels(cause).inc()
         self._log.error(

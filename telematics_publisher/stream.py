@@ -19,6 +19,7 @@ from ingress_contracts.control import Connection, ConnectionState
 from ingress_runtime import faults
 from ingress_runtime.backoff import Backoff, Random
 from ingress_runtime.redact import redact_text
+from telematics_publisher import traces
 from telematics_publisher.clock import Microseconds, Seconds, wall_clock
 from telematics_publisher.intake import Intake
 from telematics_publisher.provider import ProviderStream, StreamEntry
@@ -36,6 +37,9 @@ CONNECTIONS = Counter(
     "Connections that ended or never came about, by cause.",
     ["provider", "cause"],
 )
+
+ENDINGS = ("closed", "frame_too_big", "not_authorised", "refused", "silent", "unreachable")
+"""Why connections end."""
 
 MAX_FRAME_BYTES = 16 * 2**20
 _WAITING_FRAMES = 256
@@ -96,13 +100,17 @@ class Stream:
         self._reason: str | None = None
         self._provider = provider
         self._intake = intake
-        self._take_in = faults.before(faults.Point.FRAME_READ, intake.put)
+        self._take_in = traces.choosing(faults.before(faults.Point.FRAME_READ, intake.put))
         self._manners = manners or Manners()
         self._timed = provider_lane(entry.provider, entry.source, timestamped=True)
         self._untimed = provider_lane(entry.provider, entry.source, timestamped=False)
         self._events = connection_lane(entry.provider, entry.source)
         self._label = entry.provider
         self._frames = FRAMES.labels(entry.provider)
+        for cause in ENDINGS:
+            CONNECTIONS.labels(entry.provider, cause)
+        for state in ConnectionState:
+            STREAMS.labels(entry.provider, state)
         self._log = log.bind(stream=entry.name, workspace=entry.workspace, provider=entry.provider)
         self._silence = Silence(entry.provider, entry.name, self._log)
 

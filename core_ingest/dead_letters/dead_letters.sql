@@ -41,6 +41,12 @@ WHERE d.workspace = ANY ($1::int4[])
 GROUP BY c.value
 ORDER BY letters DESC, c.value;
 
+-- name: waiting
+-- How many letters wait, by reason, of all workspaces; most first.
+SELECT reason, count(*) AS letters FROM dead_letters WHERE state = 'waiting'
+GROUP BY reason
+ORDER BY letters DESC, reason;
+
 -- name: letters
 -- All letters of one message, whole.
 SELECT w.name AS workspace, d.origin, d.index, d.reason, d.detail, d.door, d.provider, d.publisher,

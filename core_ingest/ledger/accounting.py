@@ -5,23 +5,31 @@ received = accepted + unchanged + stale + duplicate + conflict + empty + quarant
 """
 
 from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 
 from core_ingest.errors import translated
 from core_ingest.ledger.barriers import inclusive
-from core_ingest.ledger.compactor import compact, load_epoch
+from core_ingest.ledger.compactor import compact
 from core_ingest.ledger.numbers import NumberSet, Range
 from core_ingest.outcome import OutcomeKind
+from core_ingest.store.database import Connection
 from core_ingest.store.queries import load
 
 _SQL = load("core_ingest.ledger", "ledger.sql")
 
 STRANDED_AFTER = timedelta(minutes=15)
-"""An epoch that its publisher has not reported for so long leaves its pending numbers stranded."""
+"""An epoch that its publisher has not reported for so long leaves its pending numbers stranded.
+
+A checkpoint reports it by whichever route comes first: while a queue is away none counts, and still
+nobody is silent.
+"""
+
+_EPOCHS_AT_ONCE = 100
 
 
 class Terms(BaseModel):
@@ -76,35 +84,66 @@ async def account(pool: asyncpg.Pool, workspace: str) -> Accounting:
             pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            number = await connection.fetchval(_SQL["workspace"], workspace)
-            epochs = await connection.fetch(_SQL["accounts"], workspace)
             counts = await connection.fetch(_SQL["counts"], workspace)
-            settled = {
-                (row["publisher"], row["epoch"]): (
-                    await load_epoch(connection, (number, row["publisher"], row["epoch"]))
-                ).numbers
-                for row in epochs
-            }
-    return _summed(epochs, counts, settled)
+            epochs = [epoch async for epoch in _epochs(connection, workspace)]
+    return _summed(epochs, counts)
 
 
-def _summed(
-    epochs: list[asyncpg.Record],
-    counts: list[asyncpg.Record],
-    settled: dict[tuple[str, UUID], NumberSet],
-) -> Accounting:
+async def outstanding(connection: Connection) -> Counter[str]:
+    """Return `unaccounted`, `in_flight` and `stranded` of all workspaces, as of the last compaction.
+
+    Needs a transaction that sees one state (repeatable read). Epochs that are settled to the last
+    number cost next to nothing.
+    """
+    total: Counter[str] = Counter()
+    async for epoch in _epochs(connection, None):
+        total.update(epoch.open)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    """An epoch's publisher, when it was last reported, and its unsettled numbers by term."""
+
+    publisher: str
+    reported: datetime | None
+    open: dict[str, int]
+
+
+async def _epochs(connection: Connection, workspace: str | None) -> AsyncIterator[_Epoch]:
+    """Yield the epochs of a workspace, or of all those of which some number is not settled."""
+    rows = await connection.fetch(_SQL["accounts"], workspace)
+    for start in range(0, len(rows), _EPOCHS_AT_ONCE):
+        part = rows[start : start + _EPOCHS_AT_ONCE]
+        for row, settled in zip(part, await _settled(connection, part), strict=True):
+            yield _Epoch(row["publisher"], row["reported"], _open(row, settled))
+
+
+async def _settled(connection: Connection, epochs: list[asyncpg.Record]) -> list[NumberSet]:
+    """Return the settled numbers of each epoch."""
+    partial: list[dict[int, int]] = [{} for _ in epochs]
+    accounts = [[row[column] for row in epochs] for column in ("workspace", "publisher", "epoch")]
+    for place, block, numbers in await connection.fetch(_SQL["blocks_of"], *accounts):
+        partial[place - 1][block] = int.from_bytes(numbers, "little")
+    return [
+        NumberSet(inclusive(row["settled"]), blocks)
+        for row, blocks in zip(epochs, partial, strict=True)
+    ]
+
+
+def _summed(epochs: list[_Epoch], counts: list[asyncpg.Record]) -> Accounting:
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     for row in counts:
         totals[row["publisher"]][row["outcome"]] += row["settled"]
         totals[row["publisher"]]["redelivered"] += row["redelivered"]
     reported: dict[str, datetime | None] = {}
     number_of_epochs: Counter[str] = Counter()
-    for row in epochs:
-        publisher = row["publisher"]
+    for epoch in epochs:
+        publisher = epoch.publisher
         number_of_epochs[publisher] += 1
         last = reported.get(publisher)
-        reported[publisher] = max(filter(None, (last, row["reported"])), default=None)
-        totals[publisher].update(_open(row, settled[publisher, row["epoch"]]))
+        reported[publisher] = max(filter(None, (last, epoch.reported)), default=None)
+        totals[publisher].update(epoch.open)
     publishers = [
         PublisherAccount(
             publisher=name,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 import structlog
+from prometheus_client import Counter
 
 from core_ingest.errors import (
     Contention,
@@ -36,6 +37,11 @@ from ingress_contracts.control import Checkpoint, CheckpointEpoch
 
 _SQL = load("core_ingest.ledger", "ledger.sql")
 _ROWS_AT_ONCE = 2_000
+
+ROWS_FOLDED = Counter(
+    "core_ingest_settlement_rows_folded_total",
+    "Appended settlement rows that this process has folded into the ledger.",
+)
 
 Account: TypeAlias = tuple[int, str, UUID]
 """Workspace, publisher and epoch."""
@@ -136,6 +142,7 @@ async def compact(pool: asyncpg.Pool) -> int:
             for (workspace, publisher), report in due.items():
                 await _apply(connection, workspace, publisher, report)
             await shadow.judge(connection, come)
+    ROWS_FOLDED.inc(folded)
     return folded
 
 
@@ -177,7 +184,7 @@ async def _fold(connection: Connection, rows: list[asyncpg.Record], shadow: Shad
     for row in sorted(rows, key=lambda row: row["id"]):
         by_epoch[row["workspace"], row["publisher"], row["epoch"]].append(row)
     for account, group in by_epoch.items():
-        epoch = await load_epoch(connection, account)
+        epoch = await _load_epoch(connection, account)
         kept = shadow.kept(account[:2])
         for row in group:
             epoch.settle(row, kept)
@@ -186,7 +193,7 @@ async def _fold(connection: Connection, rows: list[asyncpg.Record], shadow: Shad
             await kept.save(connection, account)
 
 
-async def load_epoch(connection: Connection, account: Account) -> _Epoch:
+async def _load_epoch(connection: Connection, account: Account) -> _Epoch:
     """Return what is known of an epoch."""
     row = await connection.fetchrow(_SQL["epoch"], *account)
     parts = await connection.fetch(_SQL["blocks"], *account)
@@ -235,15 +242,21 @@ class Compactor:
     """Compacts at an interval (s) until asked to stop; trouble of the database only delays it.
 
     It is the one that always asks, so it tells of an outage: a line when it begins, one when it ends.
-    What the shadow report reads is given up after `window`.
+    What the shadow report reads is given up after `window`. `look` is called before each round, while
+    what there is to fold is still there.
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, interval: float = 1.0, window: timedelta = timedelta(days=1)
+        self,
+        pool: asyncpg.Pool,
+        interval: float = 1.0,
+        window: timedelta = timedelta(days=1),
+        look: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._pool = pool
         self._interval = interval
         self._window = window
+        self._look = look
         self._away = False
 
     async def run(self, stop: Stop) -> None:
@@ -251,6 +264,8 @@ class Compactor:
         stopping = asyncio.ensure_future(stop.wait())
         try:
             while not stopping.done():
+                if self._look is not None:
+                    await self._look()
                 await self._compact()
                 await asyncio.wait([stopping], timeout=self._interval)
         finally:

@@ -70,22 +70,49 @@ ON CONFLICT (workspace, publisher, epoch) DO UPDATE SET
 DELETE FROM checkpoints WHERE workspace = $1 AND publisher = $2 AND number <= $3;
 
 -- name: accounts
--- Epochs of a workspace, with how long their publisher has not reported them: it may report others
--- and have lost the journal that knew this one. NULL is the silence of one that reports nothing.
-SELECT e.publisher, e.epoch, e.lowest, e.highest, e.first, e.head, e.pending, e.reported,
-    CASE WHEN max(e.reported) OVER (PARTITION BY e.publisher) IS NOT NULL
-        THEN now() - coalesce(e.reported, e.known)
+-- Epochs of a workspace; without one, those of all workspaces of which some number is not settled:
+-- the counts tell which those are, so that no bitmap is read to find out. With how long their
+-- publisher has not reported them: it may report others and have lost the journal that knew this one.
+-- A checkpoint that has not come by all its routes is a report too, else a queue that is away would
+-- make its publishers silent. NULL is the silence of one that reports nothing.
+WITH told AS (
+    SELECT workspace, publisher, (epoch ->> 'epoch')::uuid AS epoch, max(arrived) AS arrived
+    FROM checkpoints, jsonb_array_elements(body -> 'epochs') AS epoch
+    GROUP BY 1, 2, 3
+), reporting AS (
+    SELECT workspace, publisher FROM ledger_epochs WHERE reported IS NOT NULL
+    UNION SELECT workspace, publisher FROM told
+)
+SELECT e.workspace, e.publisher, e.epoch, e.lowest, e.highest, e.first, e.head, e.pending, e.settled,
+    e.reported,
+    CASE WHEN r.publisher IS NOT NULL
+        THEN now() - coalesce(greatest(e.reported, t.arrived), e.known)
     END AS silence
 FROM ledger_epochs e JOIN workspaces w ON w.id = e.workspace
-WHERE w.name = $1
+LEFT JOIN told t USING (workspace, publisher, epoch)
+LEFT JOIN reporting r USING (workspace, publisher)
+CROSS JOIN LATERAL (SELECT coalesce(least(e.first, e.lowest), 0)::numeric) AS bottom (number)
+WHERE CASE WHEN $1::text IS NOT NULL THEN w.name = $1
+    ELSE greatest(e.head, e.highest, bottom.number - 1) - bottom.number + 1 > coalesce((
+        SELECT sum(c.settled) FROM ledger_counts c
+        WHERE (c.workspace, c.publisher, c.epoch) = (e.workspace, e.publisher, e.epoch)
+    ), 0)
+END
 ORDER BY e.publisher, e.epoch;
+
+-- name: blocks_of
+-- The blocks that are not full of several epochs; `place` is that of the epoch among them.
+SELECT o.place, b.block, b.numbers
+FROM unnest($1::int4[], $2::text[], $3::uuid[]) WITH ORDINALITY
+    AS o (workspace, publisher, epoch, place)
+JOIN ledger_blocks b USING (workspace, publisher, epoch);
+
+-- name: settlements_waiting
+-- How many rows the compactor has not folded, up to a limit.
+SELECT count(*) FROM (SELECT FROM settlements LIMIT $1) AS waiting;
 
 -- name: counts
 -- Counts of a workspace by publisher, epoch, door and outcome.
 SELECT c.publisher, c.epoch, c.door, c.outcome, c.settled, c.redelivered
 FROM ledger_counts c JOIN workspaces w ON w.id = c.workspace
 WHERE w.name = $1;
-
--- name: workspace
--- The number of a workspace.
-SELECT id FROM workspaces WHERE name = $1;

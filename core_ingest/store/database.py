@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from core_ingest.errors import NoConnection, StoreUnavailable, translated
+from core_ingest.store.pool import Pool
 from ingress_runtime.settings import Settings
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
@@ -176,7 +177,7 @@ async def connect(
     arrays, whose length a custom plan would only guess at again.
     """
     with reaching(url):
-        return await asyncpg.create_pool(
+        return await Pool(
             url,
             min_size=min_size,
             max_size=max_size,

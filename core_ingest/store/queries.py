@@ -4,9 +4,11 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePosixPath
 from types import MappingProxyType
 
 _NAME = re.compile(r"^-- name: ([a-z_]+)\n(?=-- \S)", re.MULTILINE)
+_names: dict[str, str] = {}
 
 
 @cache
@@ -25,4 +27,12 @@ def load(package: str, resource: str) -> Mapping[str, str]:
     names = parts[::2]
     if len(set(names)) != len(names):
         raise ValueError(f"{package}/{resource}: a name is given twice")
-    return MappingProxyType(dict(zip(names, parts[1::2], strict=True)))
+    statements = dict(zip(names, parts[1::2], strict=True))
+    file = PurePosixPath(resource).stem
+    _names.update((text, f"{file}.{name}") for name, text in statements.items())
+    return MappingProxyType(statements)
+
+
+def name_of(text: str) -> str | None:
+    """Return `{file}.{name}` of a statement that was loaded, None for any other text."""
+    return _names.get(text)

@@ -16,7 +16,7 @@ from core_ingest.store.database import connect
 from core_ingest.store.migrate import migrate
 from ingress_runtime import collector, logs
 from ingress_runtime.settings import LogSettings
-from ingress_testbed.bench import draining, http_door
+from ingress_testbed.bench import draining, http_door, metering
 from ingress_testbed.bench.draining import Site
 from ingress_testbed.bench.kafka_topics import Brokers
 from ingress_testbed.bench.observation import Observation
@@ -26,7 +26,7 @@ from ingress_testbed.servers.errors import NoServerError
 from ingress_testbed.servers.kafka import KafkaCluster, running_kafka
 from ingress_testbed.servers.postgres import running_postgres
 
-_PARTS = ("http", "publish", "drain")
+_PARTS = ("http", "metrics", "publish", "drain")
 _OF_KAFKA = frozenset({"publish", "drain"})
 
 
@@ -54,8 +54,8 @@ Examples:
     "chosen",
     type=click.Choice(_PARTS),
     multiple=True,
-    help="http: the HTTP door. publish: from a journal to Kafka. drain: from Kafka to the database. "
-    "May be repeated; all of them by default.",
+    help="http: the HTTP door. metrics: what they cost the handler. publish: from a journal to Kafka. "
+    "drain: from Kafka to the database. May be repeated; all of them by default.",
 )
 @click.option(
     "--workload",
@@ -130,6 +130,8 @@ async def _run(url: str, kafka: KafkaCluster | None, directory: Path, plan: Plan
     try:
         if "http" in plan.parts:
             await http_door.bench(pool, url, directory, plan.workloads, plan.rounds)
+        if "metrics" in plan.parts:
+            await metering.bench(url, plan.workloads, plan.rounds)
         if kafka is not None:
             brokers = Brokers(kafka.bootstrap, directory)
             await _through_kafka(Site(brokers, url, pool, directory, plan.seconds), plan)

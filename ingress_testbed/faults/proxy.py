@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 _CHUNK = 65_536
+_MOST_ON_THE_ROAD = 64
+"""Chunks in either direction; whoever sends more has to wait."""
 
 
 class Proxy:
     """Forwards connections from a free port of 127.0.0.1 to `host`:`port`.
 
-    Each chunk of bytes waits `delay` seconds on its way, in either direction. While `cut`, new
+    Each chunk of bytes takes `delay` seconds on its way, in either direction. While `cut`, new
     connections are reset at once.
     """
 
@@ -72,9 +74,21 @@ class Proxy:
                 writer.transport.abort()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(_CHUNK):
-            if self.delay:
-                await asyncio.sleep(self.delay)
-            writer.write(chunk)
-            await writer.drain()
-        raise ConnectionResetError("the other side hung up")
+        """Pass on what comes, each chunk `delay` after it came: a long road, not a narrow one."""
+        road: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_MOST_ON_THE_ROAD)
+        now = asyncio.get_running_loop().time
+
+        async def set_out() -> None:
+            while chunk := await reader.read(_CHUNK):
+                await road.put((now() + self.delay, chunk))
+            await road.put((now() + self.delay, b""))
+
+        async with asyncio.TaskGroup() as halves:
+            halves.create_task(set_out())
+            while True:
+                due, chunk = await road.get()
+                await asyncio.sleep(due - now())
+                if not chunk:
+                    raise ConnectionResetError("the other side hung up")
+                writer.write(chunk)
+                await writer.drain()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from ingress_runtime import logs
+from ingress_runtime import logs, tracing
 from ingress_runtime.settings import LogSettings, load
+from ingress_runtime.tracing import TracingSettings
 from telematics_publisher.errors import JournalDamaged, JournalError, JournalInUse
 from telematics_publisher.journal import report
 from telematics_publisher.journal.drain import Drained, drain
@@ -174,11 +175,14 @@ def drain_command(
 
     Exit code 0: nothing is left. 1: something is, and why. 2: the journal cannot be opened.
     """
-    (log_settings,) = load(LogSettings)
+    log_settings, traced = load(LogSettings, TracingSettings)
     logs.configure(log_settings)
     key = _key(api_key_env, api_key_file)
     try:
-        with _told(path, "it sends what is in it; or stop it first"):
+        with (
+            tracing.started(traced, "ingress-publisher"),
+            _told(path, "it sends what is in it; or stop it first"),
+        ):
             owner = report.owner(path)
             drained = asyncio.run(_drain(path, owner, api_url, key, seconds))
     except KeyboardInterrupt:

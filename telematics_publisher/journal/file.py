@@ -17,10 +17,10 @@ from telematics_publisher.errors import (
 from telematics_publisher.journal import statements
 from telematics_publisher.journal.wal import torn_commits
 
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x54494A4C  # "TIJL"
-TABLES = frozenset({"records", "lanes", "epochs", "reports", "dropped", "identity"})
-_SINCE_VERSION_2 = frozenset({"dropped"})
+_SINCE = {"dropped": 2, "traces": 3}
+_TABLES = frozenset({"records", "lanes", "epochs", "reports", "identity", *_SINCE})
 _PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL")
 
 _SQLITE = b"SQLite format 3\0"
@@ -106,6 +106,11 @@ def translated(path: Path) -> Iterator[None]:
         raise _translate(path, error) from error
 
 
+def tables_of(version: int) -> frozenset[str]:
+    """Return the tables that a journal of this format has; the next opening adds the others."""
+    return frozenset(name for name in _TABLES if _SINCE.get(name, 1) <= version)
+
+
 def is_journal(path: Path) -> bool:
     """Tell by its name or its first bytes whether the file at `path` is, or was, a journal."""
     if ".journal" in path.name:
@@ -160,7 +165,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
     if not 1 <= version <= VERSION:
         raise JournalDamaged(f"it has format {version} of application {application:#x}: no journal")
-    if missing := TABLES - (_SINCE_VERSION_2 if version == 1 else set()) - tables:
+    if missing := tables_of(version) - tables:
         raise JournalDamaged(f"tables are missing: {', '.join(sorted(missing))}")
     ((found,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
     if found != "ok":

@@ -15,6 +15,11 @@ class Gauged(Protocol):
     pending: int
     level: Level
 
+    @property
+    def limit(self) -> float:
+        """Bytes at which it is full."""
+        ...
+
 
 _watched: dict[int, tuple[Gauged, Microseconds]] = {}
 
@@ -50,6 +55,11 @@ BYTES = _gauge(
     "publisher_journal_bytes",
     "Bytes of the journals' pages in use.",
     lambda: sum(journal.level.bytes for journal, _ in list(_watched.values())),
+)
+LIMIT = _gauge(
+    "publisher_journal_limit_bytes",
+    "Bytes at which the journals are full, summed up; +Inf at the end, when what was read is stored.",
+    lambda: sum(journal.limit for journal, _ in list(_watched.values())),
 )
 OLDEST = _gauge(
     "publisher_journal_oldest_seconds",

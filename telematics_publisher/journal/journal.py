@@ -6,6 +6,7 @@ needs room there, and nothing is lost.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,13 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from ingress_contracts.control import CheckpointEpoch
-from telematics_publisher.clock import Microseconds, wall_clock
+from telematics_publisher.clock import Microseconds, Seconds, wall_clock
 from telematics_publisher.errors import JournalBroken, JournalFull
 from telematics_publisher.journal import gauges, recovery
 from telematics_publisher.journal.limits import Limits, Verdict
 from telematics_publisher.journal.store import JournalStore
 from telematics_publisher.journal.thread import JournalThread, Settled
+from telematics_publisher.pressure import BACKPRESSURE
 from telematics_publisher.records import Record, Stored
 
 RECORDS_JOURNALLED = Counter(
@@ -35,6 +37,8 @@ BLOCKED = Gauge(
     "Journals that take no records, so that their streams are not read: at a limit, or disk full.",
     ["cause"],
 )
+for _cause in ("limit", "disk_full"):
+    BLOCKED.labels(_cause)
 
 _LIMITS = Limits(max_bytes=4 * 2**30)
 
@@ -47,7 +51,8 @@ class Journal:
     """The asynchronous face of a JournalStore. Everything that returns is on disk.
 
     Every method raises JournalBroken once an fsync or a read has failed: the process must end then,
-    and what was confirmed before is found by the next opening.
+    and what was confirmed before is found by the next opening. `workspace` is whose it is, for the
+    log.
     """
 
     def __init__(
@@ -55,7 +60,9 @@ class Journal:
         store: JournalStore,
         *,
         limits: Limits,
+        workspace: str | None = None,
         now: Microseconds = wall_clock,
+        clock: Seconds = time.monotonic,
     ) -> None:
         self.head = store.head
         self.pending = len(store.pending)
@@ -65,8 +72,10 @@ class Journal:
         self._broken: JournalBroken | None = None
         self._moved = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._log = log.bind(epoch=str(store.epoch))
+        self._log = log if workspace is None else log.bind(workspace=workspace)
+        self._log = self._log.bind(epoch=str(store.epoch))
         self._dropping = bool(len(store.dropped))
+        self._at_limit, self._without_disk = BACKPRESSURE.hold(clock), BACKPRESSURE.hold(clock)
         self._thread = JournalThread(
             store,
             settled=lambda news: self._loop.call_soon_threadsafe(self._settle, news),
@@ -94,12 +103,17 @@ class Journal:
         store = await asyncio.to_thread(
             recovery.open_store, path, workspace=workspace, publisher=publisher, now=now()
         )
-        return cls(store, limits=limits, now=now)
+        return cls(store, limits=limits, workspace=workspace, now=now)
 
     @property
     def bytes(self) -> int:
         """The size of the pages in use."""
         return self.level.bytes
+
+    @property
+    def limit(self) -> float:
+        """Bytes at which it is full; infinite where it never is."""
+        return self._limits.max_bytes
 
     async def append(self, records: Sequence[Record]) -> None:
         """Give `records` their numbers and store them.
@@ -107,7 +121,10 @@ class Journal:
         Waits while the journal is at a limit and nothing may be dropped, or while the disk is full.
         """
         if self._limits.judge(self.level, self._now()) is Verdict.WAIT:
-            with BLOCKED.labels("limit").track_inprogress():
+            with (
+                BLOCKED.labels("limit").track_inprogress(),
+                self._at_limit.lasting("journal", "limit"),
+            ):
                 self._log.warning("journal_at_limit", consequence="its streams are not read")
                 while self._limits.judge(self.level, self._now()) is Verdict.WAIT:
                     await self._wait_for_move()
@@ -160,6 +177,7 @@ class Journal:
     async def close(self) -> None:
         """Commit what was asked for and release the file. Safe to call again."""
         await asyncio.to_thread(self._thread.close)
+        self._without_disk.end()
         gauges.forget(self)
 
     def _append(self, store: JournalStore, records: Sequence[Record]) -> int:
@@ -216,9 +234,11 @@ class Journal:
         """Tell that the disk is full, or no longer."""
         if full is None:
             BLOCKED.labels("disk_full").dec()
+            self._without_disk.end()
             self._log.info("journal_disk_has_room")
             return
         BLOCKED.labels("disk_full").inc()
+        self._without_disk.begin("journal", "disk_full")
         self._log.error(
             "journal_disk_full",
             error=str(full),

@@ -8,6 +8,7 @@
 -- A report is an undeliverable record (by its sequence) and the number that it settles.
 -- Dropped numbers were given up by policy; a row stays until core has a checkpoint that tells of it.
 -- identity: one row. Records up to attempted_through may have been sent; later ones never were.
+-- A trace is the traceparent of a record that is traced; few are, so that it is no column.
 CREATE TABLE IF NOT EXISTS records (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     lane INTEGER NOT NULL,
@@ -43,6 +44,10 @@ CREATE TABLE IF NOT EXISTS identity (
 CREATE TABLE IF NOT EXISTS dropped (
     first INTEGER PRIMARY KEY,
     last INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS traces (
+    sequence INTEGER PRIMARY KEY,
+    traceparent TEXT NOT NULL
 );
 
 -- name: tables
@@ -123,6 +128,32 @@ FROM (
     WHERE total <= ? OR total = length(data)
     ORDER BY sequence
 );
+
+-- name: add_traces
+-- The traced among new records: a JSON array of [sequence, traceparent].
+INSERT INTO traces (sequence, traceparent)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?);
+
+-- name: traces
+-- The traced among records from one number to another, as one JSON text.
+SELECT json_group_array(json_array(sequence, traceparent)) FROM traces
+WHERE sequence BETWEEN ? AND ?;
+
+-- name: traced_rows
+-- Likewise, of a file that may be damaged: row by row.
+SELECT sequence, traceparent FROM traces WHERE sequence BETWEEN ? AND ?;
+
+-- name: move_trace
+-- A report carries on the trace of the record that it settles.
+UPDATE OR REPLACE traces SET sequence = ? WHERE sequence = ?;
+
+-- name: forget_traces
+-- These records are gone.
+DELETE FROM traces WHERE sequence BETWEEN ? AND ?;
+
+-- name: traced_through
+-- The highest number of a record that is traced.
+SELECT coalesce(max(sequence), 0) FROM traces;
 
 -- name: attempted
 -- Committed before the first send of any record up to this number.

@@ -78,6 +78,7 @@ def _recover(path: Path, workspace: str, publisher: str, now: int, reason: str) 
     DAMAGED.inc()
     log.error(
         "journal_damaged",
+        workspace=workspace,
         journal=str(path),
         reason=reason,
         set_aside=str(aside),

@@ -14,9 +14,12 @@ from ingress_contracts.control import CheckpointEpoch, Undeliverable
 from telematics_publisher.errors import JournalDamaged
 from telematics_publisher.journal import statements
 from telematics_publisher.journal.books import load_books
-from telematics_publisher.journal.file import TABLES, VERSION, reading, stamp
+from telematics_publisher.journal.file import VERSION, reading, stamp, tables_of
 from telematics_publisher.journal.wal import torn_commits
 from telematics_publisher.records import instant
+
+_READABLE = 2
+"""The oldest format that can be read as it is: of a former one, tables are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +130,10 @@ def verify(path: Path) -> list[str]:
 
 def _structure(connection: sqlite3.Connection, path: Path) -> list[str]:
     _, version = stamp(connection)
-    if version != VERSION:
+    if not _READABLE <= version <= VERSION:
         return [f"it has format {version}; this version writes {VERSION}"]
     tables = {name for (name,) in _rows(connection, "tables")}
-    if missing := TABLES - tables:
+    if missing := tables_of(version) - tables:
         return [f"tables are missing: {', '.join(sorted(missing))}"]
     found = [
         " ".join(str(line).split())

@@ -6,8 +6,10 @@ epochs that are gone are reported neither as pending nor as dropped, so core fin
 it has, and shows the others as unaccounted: they were lost, and not by any policy.
 """
 
+import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -29,6 +31,7 @@ _ROWS_AT_ONCE = 4_096
 _BYTES_AT_ONCE = 2**24
 _MOST_LOSSES = 20
 _GREATEST = 2**63 - 1
+_TRACEPARENT = re.compile(r"[!-~]{1,64}")
 _LATEST = 253_402_300_799_999_999  # the last microsecond that a datetime knows
 
 
@@ -118,7 +121,7 @@ class Salvage:
         for rows in self._groups(source):
             kept = [row for row in rows if self._knows(row.sequence)]
             strays += len(rows) - len(kept)
-            self._insert(target, kept)
+            self._insert(target, kept, self._traces(source, kept))
         for epoch in self._epochs:
             head = self._head if epoch.head is None else epoch.head
             _add_epoch(target, epoch.epoch, epoch.first, head)
@@ -131,16 +134,19 @@ class Salvage:
         first = self._head + 1
         for rows in self._groups(source):
             strays = [row for row in rows if not self._knows(row.sequence)]
-            numbered = [
-                row._replace(sequence=self._head + at) for at, row in enumerate(strays, start=1)
-            ]
-            self._insert(target, numbered)
+            traces = self._traces(source, strays)
+            numbers = {row.sequence: self._head + at for at, row in enumerate(strays, start=1)}
+            numbered = [row._replace(sequence=numbers[row.sequence]) for row in strays]
+            self._insert(target, numbered, {numbers[old]: text for old, text in traces.items()})
             self.renumbered += len(numbered)
         _add_epoch(target, new_epoch(now), first, self._head)
 
-    def _insert(self, target: sqlite3.Connection, rows: list[_Row]) -> None:
+    def _insert(
+        self, target: sqlite3.Connection, rows: list[_Row], traces: Mapping[int, str]
+    ) -> None:
         target.execute("BEGIN")
         target.executemany(statements.insert(1), rows)
+        target.executemany("INSERT INTO traces VALUES (?, ?)", traces.items())
         for row in rows:
             if self._lanes[row.lane].type == UNDELIVERABLE:
                 self._insert_report(target, row)
@@ -209,6 +215,20 @@ class Salvage:
                 group, size = [], 0
         if group:
             yield group
+
+    def _traces(self, source: sqlite3.Connection, rows: Sequence[_Row]) -> dict[int, str]:
+        """Return the traceparents of `rows` that can be read; the others are no loss to speak of."""
+        numbers = {row.sequence for row in rows}
+        found: dict[int, str] = {}
+        if not rows:
+            return found
+        span = (rows[0].sequence, rows[-1].sequence)
+        with suppress(sqlite3.Error):  # a file of an older format has none at all
+            for sequence, raw in source.execute(self._sql["traced_rows"], span):
+                text = _text(raw)
+                if sequence in numbers and text is not None and _TRACEPARENT.fullmatch(text):
+                    found[sequence] = text
+        return found
 
     def _row(self, row: tuple[Any, ...]) -> _Row | None:
         """Return the row, if it makes a record."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from ingress_contracts.control import CheckpointEpoch
 from ingress_contracts.envelope import MAX_DATA_BYTES
@@ -41,6 +41,7 @@ class JournalStore:
         self.epoch = epoch
         self.first = first
         self._books = load_books(connection)
+        ((self._traced_through,),) = self._rows("traced_through")
 
     @classmethod
     def open(cls, path: Path, *, workspace: str, publisher: str, now: int) -> Self:
@@ -125,6 +126,7 @@ class JournalStore:
         the next number goes to the report that settles it as undeliverable.
         """
         rows: list[Any] = []
+        traces: list[tuple[int, str]] = []
         count = 0
         first = number = self.head + 1
         for record in records:
@@ -138,6 +140,8 @@ class JournalStore:
             else:
                 rows += (number, *self._columns(record))
                 number += 1
+            if record.traceparent is not None:
+                traces.append((number - 1, record.traceparent))
             count += 1
         at = 0
         for size in statements.chunks(count):
@@ -146,6 +150,9 @@ class JournalStore:
         if count:
             self._books.head = number - 1
             self.pending.add(first, self.head)
+        if traces:
+            self._rows("add_traces", to_json(traces).decode())
+            self._traced_through = traces[-1][0]
 
     def take(self, after: int, max_records: int, max_bytes: int) -> list[Stored]:
         """Return the next records above number `after`, in order, and mark them as attempted.
@@ -154,13 +161,15 @@ class JournalStore:
         """
         ((text,),) = self._rows("take", after, max_records, max_bytes)
         lanes, epoch_of = self._books.lanes, self._books.epoch_of
+        rows = sorted(from_json(text))
+        traces = self._traces(rows[0][0], rows[-1][0]) if rows else {}
         taken = [
             Stored(
                 epoch_of(number),
                 number,
-                Record(lanes[lane], received, subject, bytes.fromhex(data)),
+                Record(lanes[lane], received, subject, bytes.fromhex(data), traces.get(number)),
             )
-            for number, lane, received, subject, data in sorted(from_json(text))
+            for number, lane, received, subject, data in rows
         ]
         if taken and taken[-1].sequence > self.attempted_through:
             self._books.attempted_through = taken[-1].sequence
@@ -171,7 +180,7 @@ class JournalStore:
         """Forget the records with these numbers, and what reports among them settle."""
         reports = self._books.reports
         for first, last in ranges:
-            self._rows("acknowledge", first, last)
+            self._forget(first, last)
             self.pending.remove(first, last)
             for report in [one for one in reports if first <= one <= last]:
                 target = reports.pop(report)
@@ -192,7 +201,10 @@ class JournalStore:
         epoch = self._books.epoch_of(sequence)
         report = undeliverable(epoch, sequence, record, reason, detail, size)
         number = self.head + 1
-        self._rows("acknowledge", sequence, sequence)
+        if sequence <= self._traced_through:
+            self._rows("move_trace", number, sequence)
+            self._traced_through = number
+        self._forget(sequence, sequence)
         self._connection.execute(statements.insert(1), (number, *self._columns(report)))
         self._add_report(number, sequence)
         self._books.head = number
@@ -213,7 +225,7 @@ class JournalStore:
         room = MOST_DROPPED_RANGES - self.dropped.spans
         count = 0
         for low, high in list(chosen)[: max(0, room)]:
-            self._rows("acknowledge", low, high)
+            self._forget(low, high)
             self.pending.remove(low, high)
             self.dropped.add(low, high)
             count += high - low + 1
@@ -283,6 +295,18 @@ class JournalStore:
                     return last
                 last, freed = number, freed + size
         return last
+
+    def _forget(self, first: int, last: int) -> None:
+        self._rows("acknowledge", first, last)
+        if first <= self._traced_through:
+            self._rows("forget_traces", first, last)
+
+    def _traces(self, first: int, last: int) -> dict[int, str]:
+        """Return the traceparents of these numbers, without a look where there can be none."""
+        if first > self._traced_through:
+            return {}
+        ((text,),) = self._rows("traces", first, last)
+        return dict(from_json(text))
 
     def _write_dropped(self) -> None:
         self._rows("clear_dropped")

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from ingress_contracts.control import Route
 from ingress_contracts.envelope import Envelope
 from ingress_contracts.http import BATCH, REFUSED, decode_answer, encode_batch
+from ingress_contracts.sending import SENT_TIME, write_sent_time
 from ingress_runtime.redact import redact_text
 from telematics_publisher.errors import (
     BatchRefused,
@@ -87,7 +88,9 @@ class HttpTransport:
     async def _post(self, body: bytes) -> httpx.Response:
         try:
             async with asyncio.timeout(self._deadline):
-                response = await self._client.post(self._url, content=body)
+                response = await self._client.post(
+                    self._url, content=body, headers={SENT_TIME: write_sent_time(self._now())}
+                )
         except TimeoutError as error:
             raise DeadlineExceeded(
                 f"no complete answer from {self._shown_url} within {self._deadline:g} s"

@@ -33,6 +33,9 @@ RECORDS = Counter(
     "Records acknowledged under queue-first, by the way that they went.",
     ["way"],
 )
+for _way in ("kafka", "http"):
+    BATCHES.labels(_way)
+    RECORDS.labels(_way)
 FAILOVERS = Counter(
     "publisher_failovers_total", "Times that all traffic went over to HTTP, since Kafka failed."
 )
@@ -41,9 +44,12 @@ PROBES = Counter(
     "Batches sent over Kafka to see whether it is back, by what came of it: ok or failed.",
     ["result"],
 )
-CIRCUIT = Enum(
-    "publisher_circuit",
-    "Whether traffic goes over Kafka: closed; or over HTTP: open, and half_open while Kafka is probed.",
+for _result in ("ok", "failed"):
+    PROBES.labels(_result)
+BREAKER_STATE = Enum(
+    "publisher_breaker_state",
+    "Under queue-first, whether traffic goes over Kafka: closed; or over HTTP: open, and half_open "
+    "while Kafka is probed. All workspaces share the breaker.",
     states=[str(one) for one in Circuit],
 )
 
@@ -70,7 +76,7 @@ class QueueFirst:
         self._second_used = False
         self._tasks: set[asyncio.Task[bool]] = set()
         self._log = log.bind(topic=topic, workspace=workspace)
-        CIRCUIT.state(breaker.circuit)
+        BREAKER_STATE.state(breaker.circuit)
 
     async def routes(self) -> Sequence[Route]:
         """Return Kafka's route as it was last seen, and HTTP's while that is in use."""
@@ -144,6 +150,7 @@ class QueueFirst:
     async def _probe(self, batch: Sequence[Envelope]) -> bool:
         """Send a batch over Kafka, which goes or went over HTTP too, and tell the breaker."""
         well = False
+        BREAKER_STATE.state(self._breaker.circuit)
         try:
             await self._first.publish(batch)
             well = True
@@ -156,7 +163,7 @@ class QueueFirst:
             PROBES.labels("ok" if well else "failed").inc()
             if self._breaker.probed(well=well):
                 self._log.info("kafka_is_back", consequence="traffic goes over Kafka again")
-            CIRCUIT.state(self._breaker.circuit)
+            BREAKER_STATE.state(self._breaker.circuit)
         return well
 
     def _failed(self, error: TransportError) -> None:
@@ -169,7 +176,7 @@ class QueueFirst:
                 "what it did not confirm is sent again and may come twice, which core sorts out",
                 remedy="`ingress topics check` says more of the brokers",
             )
-        CIRCUIT.state(self._breaker.circuit)
+        BREAKER_STATE.state(self._breaker.circuit)
 
     def _spawn(self, work: Coroutine[object, object, bool]) -> "asyncio.Task[bool]":
         task = asyncio.get_running_loop().create_task(work)

@@ -22,6 +22,8 @@ COPIES = Counter(
     "Records copied to Kafka under shadow: ok, failed, or skipped as too many copies were under way.",
     ["result"],
 )
+for _result in ("ok", "failed", "skipped"):
+    COPIES.labels(_result)
 UNDER_WAY = Gauge(
     "publisher_shadow_batches_under_way", "Batches whose copy Kafka has not confirmed yet."
 )

@@ -69,6 +69,10 @@ class Process:
         self._reader.join()
         return code
 
+    def ended(self) -> int:
+        """Wait until it ends by itself, and return its exit code."""
+        return self._child.wait(PATIENCE)
+
     def __enter__(self) -> Self:
         return self
 

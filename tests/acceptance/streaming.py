@@ -1,7 +1,7 @@
 """A real publisher between a provider's websocket, which says what it is told to, and core."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.acceptance.processes import Core, Process
 
 
 @contextmanager
-def provider(*connections: Sequence[str | bytes]) -> Iterator[str]:
+def provider(*connections: Iterable[str | bytes]) -> Iterator[str]:
     """Serve ViriCiti's websocket: each connection sends its frames; the last one then stays open."""
     left = list(connections)
 
@@ -33,7 +33,14 @@ def provider(*connections: Sequence[str | bytes]) -> Iterator[str]:
         thread.join()
 
 
-def publisher(core: Core, workspace: str, url: str, directory: Path, before: str = "") -> Process:
+def publisher(  # noqa: PLR0917 — what differs between tests, each by its name
+    core: Core,
+    workspace: str,
+    url: str,
+    directory: Path,
+    before: str = "",
+    settings: Mapping[str, str] | None = None,
+) -> Process:
     streams = directory / "streams.toml"
     streams.write_text(streams_toml("edge-1", url, {"bus_1": ["soc"]}, workspace))
     environ = {
@@ -44,5 +51,6 @@ def publisher(core: Core, workspace: str, url: str, directory: Path, before: str
         "PUBLISHER_METRICS_PORT": "0",
         "PUBLISHER_CHECKPOINT_SECONDS": "0.2",
         "PUBLISHER_GRACE_SECONDS": "1",
+        **(settings or {}),
     }
     return Process(environ, "publisher", "run", "--streams", str(streams), before=before)

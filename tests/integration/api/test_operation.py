@@ -1,5 +1,6 @@
 """The process as its operator knows it: commands, probes, metrics, start and stop."""
 
+import asyncio
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from click.testing import CliRunner, Result
+from prometheus_client import REGISTRY
 
 from core_api.commands import api as api_command
 from core_api.commands import keys as keys_command
@@ -366,7 +368,8 @@ async def test_metrics_count_outcomes_and_time_routes_by_template(api: Any, mess
 
     assert answer.headers["content-type"].startswith("text/plain")
     for line in (
-        'core_api_envelopes_total{door="http",outcome="accepted"}',
+        'core_ingest_envelopes_total{door="http",outcome="accepted",provider="viriciti"}',
+        'core_ingest_hop_seconds_count{door="http",hop="core",provider="viriciti"}',
         'core_api_request_seconds_count{route="/v1/provider-ingest",status="200"}',
         'core_api_request_seconds_count{route="/v1/workspaces/{workspace}/vehicles",status="200"}',
         'core_api_request_seconds_count{route="unmatched",status="404"}',
@@ -376,3 +379,24 @@ async def test_metrics_count_outcomes_and_time_routes_by_template(api: Any, mess
     ):
         assert line in answer.text
     assert "acme" not in answer.text
+
+
+@pytest.mark.anyio
+async def test_process_looks_at_the_ledger_of_all_workspaces_from_its_start(
+    api: Any, open_api: Any, messages: Any
+) -> None:
+    """`api` has stored something; another process, new on the same database, tells of it."""
+    sender = await api.key(Role.INGEST)
+    await api.outcomes([messages.frame("soc", 57.5)], sender)
+    name = "core_ingest_ledger_looked_timestamp_seconds"
+    before = REGISTRY.get_sample_value(name) or 0.0
+
+    async with open_api() as other, asyncio.timeout(30):
+        while (REGISTRY.get_sample_value(name) or 0.0) <= before:  # noqa: ASYNC110 — gauges tell nobody
+            await asyncio.sleep(0)
+        text = (await other.client.get("/metrics")).text
+
+    for gauge in ("unaccounted_messages", "stranded_messages", "settlement_rows_waiting"):
+        assert f"\ncore_ingest_{gauge} " in text
+    assert '\ncore_ingest_dead_letters_waiting{reason="other"} 0.0' in text
+    assert '\ncore_ingest_database_connections{state="idle"} ' in text

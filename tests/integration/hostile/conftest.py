@@ -22,7 +22,9 @@ def _load(path: str) -> ModuleType:
 
 _ingest = _load("ingest/conftest")
 _publisher = _load("publisher/conftest")
+_api = _load("api/conftest")
 
 core, edge = _ingest.core, _ingest.edge
 provider, provider_servers = _publisher.provider, _publisher.provider_servers
+api, open_api = _api.api, _api.open_api
 door, doors, journal = _publisher.door, _publisher.doors, _publisher.journal

@@ -171,6 +171,40 @@ async def test_silent_publisher_leaves_what_is_pending_stranded(core: "Core", ed
     assert "stranded" not in await core.accounted()
 
 
+BOTH_WAYS = (
+    {"door": "http"},
+    {"door": "kafka", "topic": "telematics.ingress", "partitions": 3},
+)
+
+
+async def test_publisher_whose_checkpoints_wait_for_a_queue_is_not_silent(
+    core: "Core", edge: "Edge"
+) -> None:
+    """While Kafka is away none of its checkpoints counts, and it says by HTTP that it is well."""
+    await core.take(edge.frame("speed", 1.0), edge.checkpoint(1, head=3, pending=[(1, 3)]))
+    await core.accounted()
+    await core.pool.execute("UPDATE ledger_epochs SET reported = reported - interval '1 hour'")
+
+    await core.take(edge.checkpoint(2, head=3, pending=[(1, 3)], routes=BOTH_WAYS))
+    assert await core.accounted() == {"received": 4, "accepted": 1, "in_flight": 3}
+
+    await core.pool.execute("UPDATE checkpoints SET arrived = arrived - interval '1 hour'")
+    assert await core.accounted() == {"received": 4, "accepted": 1, "in_flight": 3, "stranded": 3}
+
+
+async def test_epoch_that_no_waiting_checkpoint_names_is_stranded_though_its_publisher_reports(
+    core: "Core", edge: "Edge"
+) -> None:
+    await core.settle(edge, [0, 3])
+    await core.accounted()
+    await core.pool.execute("UPDATE ledger_epochs SET known = known - interval '1 hour'")
+    other = type(edge)(epoch=LATE)
+
+    await core.take(other.checkpoint(1, routes=BOTH_WAYS))
+
+    assert (await core.accounted())["stranded"] == 2
+
+
 async def test_epoch_that_is_never_reported_is_stranded_in_the_end_though_others_are(
     core: "Core", edge: "Edge"
 ) -> None:

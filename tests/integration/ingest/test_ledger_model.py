@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core_ingest.door import Door
+from core_ingest.ledger.accounting import outstanding
 from core_ingest.ledger.compactor import compact
 from core_ingest.ledger.numbers import BLOCK
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 EARLY, LATE = UUID(int=1), UUID(int=2)
+
+OPEN = ("unaccounted", "in_flight", "stranded")
 
 Account: TypeAlias = tuple[str, UUID]
 
@@ -78,6 +81,15 @@ def spans(numbers: Iterable[int]) -> list[tuple[int, int]]:
     return [(number, number) for number in sorted(numbers)]
 
 
+async def everywhere(core: "Core") -> Counter[str]:
+    """Return what is open in all workspaces together."""
+    async with (
+        core.pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return Counter(dict.fromkeys(OPEN, 0)) + await outstanding(connection)
+
+
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 async def test_accounting_equals_that_of_plain_sets(
@@ -86,6 +98,7 @@ async def test_accounting_equals_that_of_plain_sets(
     """Each example has a workspace of its own, so that the database may be shared."""
     workspace = f"w-{uuid4()}"
     model = Model()
+    before = await everywhere(core)
     for number, step in enumerate(history):
         if step[0] == "compact":
             await compact(core.pool)
@@ -104,3 +117,6 @@ async def test_accounting_equals_that_of_plain_sets(
             model.reports[of] = (first, max(head, highest), pending)
 
     assert await core.accounted(workspace) == model.terms()
+    grown = await everywhere(core)
+    grown.subtract(before)
+    assert grown == Counter({term: model.terms().get(term, 0) for term in OPEN})

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from core_ingest import item as item_module
 from core_ingest.dead_letters.desk import Desk, ReplayRunning, desk
@@ -22,6 +25,8 @@ from core_ingest.unreadable import UNKNOWN_WORKSPACE, Unreadable
 from ingress_contracts import kafka, kinds
 from ingress_contracts.envelope import Envelope
 from ingress_contracts.kinds import KINDS, Kind, KindRegistry, Role
+from ingress_runtime import tracing
+from ingress_runtime.spans import Spans
 
 if TYPE_CHECKING:
     from tests.integration.ingest.conftest import Core, Edge
@@ -32,6 +37,8 @@ NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 EPOCH = UUID("01930000-0000-7000-8000-000000000001")
 SECOND = timedelta(seconds=1)
 ALL = Filters()
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 TABLES = (
     "workspaces", "assets", "vehicle_assets", "signals", "history", "latest", "settlements",
     "dead_letter_replays", "dead_letter_runs", "pg_inherits",
@@ -112,6 +119,27 @@ async def test_letters_of_a_fixed_adapter_become_the_facts_that_they_would_have_
     assert third[0:2] == (2, -1)
     assert third[2] != "not_understood"
     assert third[3:] == ("waiting", None, 1)
+
+
+async def test_a_message_that_is_replayed_goes_on_with_its_trace(
+    core: "Core", edge: "Edge", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "_spans", Spans(provider, ratio=0))
+    frame = edge.frame("speed", 40.0)
+    await fail(core, frame.model_copy(update={"traceparent": TRACEPARENT}))
+
+    await replayed(core)
+
+    spans = exporter.get_finished_spans()
+    assert [one.parent and f"{one.parent.trace_id:032x}" for one in spans] == [TRACE, TRACE]
+    told = [dict(one.attributes or {}) for one in spans]
+    assert [(one["ingress.door"], one["ingress.outcome"]) for one in told] == [
+        ("http", "dead_lettered"),
+        ("replay", "accepted"),
+    ]
 
 
 async def test_each_replay_of_a_message_is_kept_with_what_it_came_to(

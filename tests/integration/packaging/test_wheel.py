@@ -21,6 +21,7 @@ PROMISED = {
     "poller": [*BASE, "core_ingest", "core_poller"],
     "events": [*BASE, "core_ingest", "core_events"],
     "embedded": BASE,
+    "tracing": BASE,
     "testbed": [
         *BASE,
         "core_ingest",
@@ -35,7 +36,11 @@ PROMISED = {
 WITH_KAFKA = {"kafka", "consumer", "testbed"}
 """The extras with which that includes the modules that speak Kafka."""
 
+WITH_TRACING = {"tracing"}
+"""Likewise the module that makes spans."""
+
 SPEAKING_KAFKA = ("ingress_runtime.kafka.", "telematics_publisher.transports.kafka")
+TRACING = "ingress_runtime.spans"
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -46,11 +51,11 @@ for room in sys.argv[1:]:
             try:
                 importlib.import_module(module.name)
             except ModuleNotFoundError as error:
-                if error.name != "aiokafka":
+                if error.name.partition(".")[0] not in ("aiokafka", "opentelemetry"):
                     raise
                 print(module.name)
 """
-"""Prints the modules that lack aiokafka."""
+"""Prints the modules that lack aiokafka or OpenTelemetry."""
 
 FIND = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is not None)"
 
@@ -77,6 +82,8 @@ def test_every_module_of_the_promised_rooms_can_be_imported(install: Install, ex
     result = install(extra).run("python", "-I", "-c", IMPORT_ALL, *PROMISED[extra])
     assert (result.returncode, result.stderr) == (0, "")
     lacking = result.stdout.split()
+    assert (TRACING in lacking) is (extra not in WITH_TRACING)
+    lacking = [module for module in lacking if module != TRACING]
     assert not lacking or extra not in WITH_KAFKA
     assert all(module.startswith(SPEAKING_KAFKA) for module in lacking)
     assert "ingress_runtime.kafka.settings" not in lacking
@@ -127,12 +134,26 @@ def test_a_publisher_without_kafka_says_what_to_install(install: Install) -> Non
     assert "pip install 'telematics-ingress[publisher,kafka]'" in said
 
 
+def test_a_process_without_tracing_says_what_to_install(install: Install) -> None:
+    ask = (
+        "from ingress_runtime.settings import SettingsError\n"
+        "from ingress_runtime.tracing import TracingSettings, started\n"
+        "try:\n    with started(TracingSettings(tracing='otlp'), 'any'): print('started')\n"
+        "except SettingsError as error:\n    print(error)"
+    )
+    refused = install("publisher").run("python", "-c", ask)
+    assert "pip install 'telematics-ingress[tracing]'" in refused.stdout
+    assert install("tracing").run("python", "-c", ask).stdout == "started\n"
+
+
 def test_the_wheel_holds_every_file_of_the_rooms_and_nothing_else(wheel: Path) -> None:
     ours = {
         str(path.relative_to(ROOT))
         for room in ROOMS
         for path in (ROOT / room).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not path.is_relative_to(ROOT / "ingress_testbed" / "observability")
     }
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert packed == ours

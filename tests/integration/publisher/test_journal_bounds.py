@@ -385,3 +385,51 @@ async def test_an_fsync_that_failed_ends_the_journal_for_good(
         await journal.append(frames(1))
     with pytest.raises(JournalBroken):
         await journal.take(0, 1, 1)
+
+
+def held(reason: str) -> float:
+    return metric("publisher_backpressure_seconds_total", queue="journal", reason=reason)
+
+
+@pytest.mark.anyio
+async def test_a_journal_at_its_limit_shows_for_how_long_while_it_is(
+    tmp_path: Path, frames: Frames
+) -> None:
+    now, before = [0.0], held("limit")
+    store = JournalStore.open(tmp_path / "a.journal", workspace="acme", publisher="edge-1", now=NOW)
+    journal = Journal(store, limits=Limits(200_000), clock=lambda: now[0])
+    assert metric("publisher_journal_limit_bytes") == 200_000
+    while journal.bytes < 200_000 - REPORT_BYTES:
+        await journal.append(frames(500))
+    waiting = asyncio.create_task(journal.append(frames(1)))
+    await journal.checkpoint()
+    now[0] = 90.0
+    assert held("limit") - before == 90.0
+    await journal.acknowledge([(1, journal.head)])
+    await waiting
+    now[0] = 1_000.0
+    assert held("limit") - before == 90.0
+    await journal.close()
+    assert metric("publisher_journal_limit_bytes") == 0
+
+
+@pytest.mark.anyio
+async def test_a_disk_without_room_shows_for_how_long_while_it_has_none(
+    tmp_path: Path, lane: Lane, frames: Frames
+) -> None:
+    now, before = [0.0], held("disk_full")
+    store = JournalStore.open(tmp_path / "a.journal", workspace="acme", publisher="edge-1", now=NOW)
+    limits = Limits(2**30, retry_seconds=0.001)
+    journal = Journal(store, limits=limits, clock=lambda: now[0])
+    await journal.append([Record(lane, NOW, None, b"x" * 1_000)] * 100)
+    limit_pages(journal, 1)  # SQLite makes that the size that it has
+    waiting = asyncio.create_task(journal.append(frames(2_000)))
+    await journal.take(0, 10, 2**20)
+    await journal.checkpoint()  # behind the append
+    now[0] = 30.0
+    assert held("disk_full") - before == 30.0
+    await journal.acknowledge([(1, 100)])  # which makes room
+    await waiting
+    now[0] = 1_000.0
+    assert held("disk_full") - before == 30.0
+    await journal.close()

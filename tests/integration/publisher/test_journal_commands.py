@@ -66,7 +66,7 @@ def test_inspect_shows_what_is_in_it_and_changes_nothing(path: Path) -> None:
     assert shown.exit_code == 0
     for text in (
         "publisher edge-1 of workspace acme",
-        "format 2",
+        "format 3",
         "never sent      10 records",
         "up to 23, attempted up to 9",
         "dropped         3 numbers",

@@ -83,6 +83,17 @@ async def test_sends_the_journal_in_order_and_empties_it(bench: Bench, frames: F
     assert batches == [10] * 9 + [5, 1]  # the last one is a checkpoint
 
 
+async def test_one_line_is_said_of_each_batch_and_whose_it_is(bench: Bench, frames: Frames) -> None:
+    await bench.journal.append(frames(15))
+    with capture_logs() as logs:
+        await bench.drain()
+    one, two = [line for line in logs if line["event"] == "batch_delivered"]
+    assert (one["first"], one["last"], one["records"]) == (1, 10, 10)
+    assert (two["first"], two["last"], two["records"]) == (11, 15, 5)
+    assert one["log_level"] == "debug"
+    assert (one["workspace"], one["publisher"], one["transport"]) == ("acme", "edge-1", "http")
+
+
 async def test_the_last_checkpoint_speaks_of_every_number(bench: Bench, frames: Frames) -> None:
     await bench.journal.append(frames(7))
     await bench.drain()

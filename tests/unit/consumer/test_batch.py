@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     Make = Callable[[int, int, int], list[FakeRecord]]
 
 TOPIC = "telematics.ingress"
+ARRIVED = 5_000_000
 
 
 def read(records: "Sequence[FakeRecord]") -> Batch:
-    batch = Batch(parts(records))
+    batch = Batch(parts(records), ARRIVED)
     for _ in batch.read():
         pass
     return batch
@@ -42,6 +43,15 @@ def test_records_are_grouped_by_partition_with_offsets_to_read_again_and_to_comm
         (f"kafka/{TOPIC}/0", [5]),
     ]
     assert {(each.door, each.principal) for each in batch.deliveries} == {(Door.KAFKA, ANYBODY)}
+
+
+def test_a_delivery_tells_when_each_record_was_written_and_when_it_arrived(records: "Make") -> None:
+    ((passage,),) = [
+        [each.passage for each in read(records(0, 5, 2)).deliveries],
+    ]
+
+    assert passage is not None
+    assert (passage.arrived, list(passage.sent)) == (ARRIVED, [1_000_000, 1_000_000])
 
 
 def test_a_golden_record_is_read_as_an_envelope(records: "Make") -> None:

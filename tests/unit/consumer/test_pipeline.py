@@ -43,18 +43,35 @@ class Handler:
         return [[self.outcome] * len(each.envelopes) for each in deliveries]
 
 
+class Clock:
+    """Stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 @pytest.fixture
 def handler() -> Handler:
     return Handler()
 
 
 @pytest.fixture
-async def pipeline(handler: Handler, consumer: "FakeConsumer") -> AsyncIterator[Pipeline]:
+async def pipeline(
+    handler: Handler, consumer: "FakeConsumer", clock: Clock
+) -> AsyncIterator[Pipeline]:
     made = Pipeline(
         handler,
         lambda: consumer,
         breaker=Breaker(100, 0.9),
-        pace=Pace(patience=0.02, farewell=0.02, backoff=Backoff(0.001, 0.001)),
+        pace=Pace(patience=0.02, farewell=0.02, backoff=Backoff(0.001, 0.001), clock=clock),
         dice=lambda: handler.pause,
     )
     made.assign({(TOPIC, number): 0 for number in range(3)})
@@ -114,6 +131,47 @@ async def test_a_batch_that_takes_long_holds_the_partitions_until_it_is_done(
     assert pipeline.held is None
     assert consumer.paused == set()
     assert consumer.committed == [{place(0): 2}]
+
+
+def held_seconds(reason: str) -> float:
+    labels = {"reason": reason}
+    return REGISTRY.get_sample_value("core_consumer_held_seconds_total", labels) or 0.0
+
+
+async def test_a_hold_counts_by_its_reason_while_it_goes_on(
+    pipeline: Pipeline, handler: Handler, clock: Clock, records: Make
+) -> None:
+    slow, retry = held_seconds("slow"), held_seconds("retry")
+    handler.open.clear()
+    await pipeline.take(records(0, 0, 2))
+    await pipeline.take(records(0, 2, 2))
+    assert pipeline.held is Hold.SLOW
+    clock.now += 3
+    assert held_seconds("slow") == slow + 3
+
+    handler.open.set()
+    await settled(pipeline)
+    clock.now += 5
+    assert held_seconds("slow") == slow + 3
+    assert held_seconds("retry") == retry
+
+
+async def test_a_greater_reason_for_a_hold_counts_from_its_beginning(
+    pipeline: Pipeline, handler: Handler, clock: Clock, records: Make
+) -> None:
+    slow, breaker = held_seconds("slow"), held_seconds("breaker")
+    handler.open.clear()
+    handler.outcome = Outcome(OutcomeKind.DEAD_LETTERED, "not_json")
+    await pipeline.take(records(0, 0, 100))
+    await pipeline.take(records(0, 100, 2))
+    clock.now += 3
+    handler.open.set()
+    await settled(pipeline)
+    assert pipeline.held is Hold.BREAKER
+
+    clock.now += 4
+    assert held_seconds("slow") == slow + 3
+    assert held_seconds("breaker") == breaker + 4
 
 
 async def test_a_failed_batch_is_sought_back_in_every_partition_and_nothing_is_committed(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import asyncpg
 import pytest
 from asyncpg import exceptions
+from prometheus_client import REGISTRY
 from pydantic import SecretStr, ValidationError
 
 from core_ingest.errors import (
@@ -48,6 +49,39 @@ BY_SQLSTATE = [
     ("58030", StoreUnavailable),
     ("XX000", StoreUnavailable),
 ]
+
+
+def counted() -> dict[str, float]:
+    name = "core_ingest_database_errors_total"
+    kinds = ("unavailable", "contention", "data_refused", "outdated")
+    return {kind: REGISTRY.get_sample_value(name, {"kind": kind}) or 0.0 for kind in kinds}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (asyncpg.PostgresError.new({"C": "40P01", "M": ""}), "contention"),
+        (asyncpg.PostgresError.new({"C": "23505", "M": ""}), "data_refused"),
+        (asyncpg.PostgresError.new({"C": "42P01", "M": ""}), "outdated"),
+        (asyncpg.PostgresError.new({"C": "57P01", "M": ""}), "unavailable"),
+        (asyncpg.InterfaceError("pool is closing"), "unavailable"),
+        (TimeoutError(), "unavailable"),
+    ],
+)
+@pytest.mark.parametrize("repeated", [True, False])
+def test_error_is_counted_once_however_many_boundaries_it_passes(
+    error: Exception, kind: str, repeated: bool
+) -> None:
+    before = counted()
+
+    with (
+        pytest.raises((IngestError, Contention, DataRefused)),
+        translated(repeated=repeated),
+        translated(repeated=repeated),
+    ):
+        raise error
+
+    assert counted() == before | {kind: before[kind] + 1}
 
 
 @pytest.mark.parametrize(("sqlstate", "expected"), BY_SQLSTATE)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from ingress_contracts.control import Route
@@ -72,6 +73,15 @@ class Scene:
         assert task.result() == ()
 
 
+def shown() -> str:
+    """Return the state that the metrics show."""
+    name = "publisher_breaker_state"
+    (state,) = [
+        each for each in Circuit if REGISTRY.get_sample_value(name, {name: str(each)}) == 1.0
+    ]
+    return str(state)
+
+
 @pytest.fixture
 def scene() -> Iterator[Scene]:
     made = Scene()
@@ -111,6 +121,21 @@ def test_any_trouble_of_kafka_opens_the_circuit_once(scene: Scene, error: Except
     assert [task.result() for task in tasks] == [()] * 3
     assert len(logs) == 1
     assert scene.breaker.circuit is Circuit.OPEN
+
+
+def test_metrics_show_the_circuit_and_that_it_is_probed_while_the_probe_is_under_way(
+    scene: Scene,
+) -> None:
+    assert shown() == "closed"
+    scene.fall_over()
+    assert shown() == "open"
+    scene.now += 5.0
+    scene.publish(message(2))
+    assert shown() == "half_open"
+    scene.answer(scene.kafka, scene.http)
+    scene.now += 1.0
+    scene.probe(3)
+    assert shown() == "closed"
 
 
 def test_while_the_circuit_is_open_nothing_waits_for_kafka(scene: Scene) -> None:

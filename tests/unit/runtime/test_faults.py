@@ -60,6 +60,17 @@ def test_process_kills_itself_at_the_passage_that_was_asked_for(way: str) -> Non
     assert b"\n4\n" not in done.stdout
 
 
+def test_process_dawdles_at_every_passage(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("ingress_runtime.faults.time.sleep", slept.append)
+    faults.arm(FaultSettings(faults="core.answer.ready:delay@2.5", faults_allowed="yes"))
+
+    for point in [Point.ANSWER_READY, Point.FRAME_READ, Point.ANSWER_READY]:
+        faults.passed(point)
+
+    assert slept == [2.5, 2.5]
+
+
 def test_unknown_point_refuses_the_start_and_lists_the_known_ones() -> None:
     said = problems(INGRESS_FAULTS="publisher.journal:kill@1", INGRESS_FAULTS_ALLOWED="yes")
 
@@ -67,8 +78,21 @@ def test_unknown_point_refuses_the_start_and_lists_the_known_ones() -> None:
     assert all(f"{point} ({moment})" in said for point, moment in MOMENTS.items())
 
 
-@pytest.mark.parametrize("action", ["", ":kill", ":kill@0", ":kill@x", ":kill@-1", ":stop@1"])
-def test_what_is_no_passage_is_refused_with_an_example(action: str) -> None:
+@pytest.mark.parametrize(
+    "action",
+    [
+        "",
+        ":kill",
+        ":kill@0",
+        ":kill@x",
+        ":kill@-1",
+        ":stop@1",
+        ":delay@0",
+        ":delay@x",
+        ":delay@1e9",
+    ],
+)
+def test_what_is_no_fault_is_refused_with_an_example(action: str) -> None:
     said = problems(INGRESS_FAULTS=f"core.answer.ready{action}", INGRESS_FAULTS_ALLOWED="yes")
 
     assert "must read like core.answer.ready:kill@17" in said

@@ -38,7 +38,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in captured.err.splitlines()]
 
 
-def test_what_a_kafka_client_repeats_is_heard_once_a_minute() -> None:
+def test_what_a_library_repeats_is_heard_once_a_minute() -> None:
     now = 0.0
     seldom = logs._Seldom(lambda: now)
 
@@ -50,6 +50,8 @@ def test_what_a_kafka_client_repeats_is_heard_once_a_minute() -> None:
     assert heard("aiokafka", "another thing")
     assert heard("aiokafka.consumer.fetcher", "Unable connect to %s", "kafka-1:9092")
     assert not heard("aiokafka.consumer.fetcher", "Unable connect to %s", "kafka-1:9092")
+    assert heard("opentelemetry.exporter", "Transient error %s", "refused")
+    assert not heard("opentelemetry.exporter", "Transient error %s", "reset")
     assert heard("core_consumer", "another thing")
     assert heard("core_consumer", "another thing")
     now = 60.0
@@ -89,6 +91,18 @@ def test_the_console_format_is_a_line_for_people(capsys: pytest.CaptureFixture[s
     assert "stream_connected" in err
     assert "apiKey=***" in err
     assert "s3cret" not in err
+
+
+def test_people_read_whose_it_is_then_what_happened_then_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure(LogSettings())
+    log = structlog.get_logger().bind(workspace="acme", transport="http")
+    log.warning("transport_away", error="gone", consequence="frames wait", remedy="wait")
+    line = capsys.readouterr().err
+    said = ["transport_away", "workspace=", "transport=", "error=", "consequence=", "remedy="]
+    places = [line.index(part) for part in said]
+    assert places == sorted(places)
 
 
 def test_levels_below_the_setting_are_silent(capsys: pytest.CaptureFixture[str]) -> None:

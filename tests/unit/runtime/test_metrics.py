@@ -1,7 +1,9 @@
 import http.client
+import platform
+from importlib.metadata import version
 
 import pytest
-from prometheus_client import Counter
+from prometheus_client import REGISTRY, Counter
 
 from ingress_runtime import metrics
 
@@ -25,6 +27,11 @@ def test_the_endpoint_serves_what_the_process_counts() -> None:
     assert status == 200
     assert content_type.startswith("text/plain; version=")
     assert b"test_runtime_seen_total" in body
+
+
+def test_every_process_tells_which_version_it_is() -> None:
+    labels = {"version": version("telematics-ingress"), "python": platform.python_version()}
+    assert REGISTRY.get_sample_value("ingress_build_info", labels) == 1.0
 
 
 def test_render_gives_body_and_type_to_processes_with_their_own_http() -> None:
