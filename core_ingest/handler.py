@@ -231,7 +231,8 @@ class IngestHandler:
         for read, result in zip(batch, results, strict=True):
             if not isinstance(result, ClockAhead):
                 delivery = read.delivery
-                self._tally.count(read.items, delivery.door, delivery.passage, committed)
+                outcomes = [item.concluded for item in read.items] if read.unreadable else result
+                self._tally.count(read.items, outcomes, delivery.door, delivery.passage, committed)
                 traces.follow(read.items, delivery.passage, committed)
                 if read.unreadable:
                     reasons = [one.reason for _, one in read.unreadable]
@@ -240,15 +241,14 @@ class IngestHandler:
     def _read(self, delivery: Delivery) -> _Read:
         door, principal, route = delivery.door, delivery.principal, delivery.route
         number = len(delivery.envelopes)
+        sendings = () if delivery.passage is None else delivery.passage.sendings
         items, unreadable = [], []
         for index, (envelope, offset, kept, sent) in enumerate(
             zip(
                 delivery.envelopes,
                 delivery.offsets or repeat(None, number),
                 delivery.origins or repeat(None, number),
-                repeat(None, number)
-                if delivery.passage is None
-                else delivery.passage.sendings(number),
+                sendings or repeat(None, number),
                 strict=True,
             )
         ):

@@ -6,12 +6,15 @@
 
 Instants are µs since the epoch, each by the clock of whoever stood there: a skew between two of them
 lengthens one hop and shortens the next. What was stored before (duplicates) and what comes again
-(replays) waited for nobody, and is left out; so are control messages.
+(replays) waited for nobody, and is left out; so are control messages. All of a delivery is measured
+at once, and by what the interpreter does in C: this runs for every message.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from functools import cache
+from operator import sub
+from typing import NamedTuple
 
 from core_ingest.door import Door
 from core_ingest.item import Item
@@ -44,8 +47,13 @@ DELIVERY = Histogram(
     buckets=BOUNDS,
 )
 
-UNMOVED = frozenset({OutcomeKind.CONTROL, OutcomeKind.DUPLICATE, OutcomeKind.REFUSED})
-"""Outcomes of envelopes that are left out."""
+READ = frozenset(
+    {OutcomeKind.ACCEPTED, OutcomeKind.UNCHANGED, OutcomeKind.CONFLICT, OutcomeKind.STALE}
+)
+"""Outcomes of messages that waited, and whose readings tell how old they are."""
+
+UNREAD = frozenset({OutcomeKind.EMPTY, OutcomeKind.QUARANTINED, OutcomeKind.DEAD_LETTERED})
+"""Outcomes of those that waited, but have no readings, or none that can be believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,44 +66,79 @@ class Passage:
     arrived: int
     sent: Sequence[int] = ()
 
-    def sendings(self, number: int) -> Sequence[int | None]:
-        """Return when each of so many envelopes was sent."""
-        if len(self.sent) == number:
-            return self.sent
-        return list(repeat(self.sent[0] if self.sent else None, number))
+    @property
+    def sendings(self) -> Sequence[int]:
+        """When each envelope was sent, where that differs."""
+        return self.sent if len(self.sent) > 1 else ()
 
 
-def measure(
-    items: Sequence[Item], door: Door, provider: str, passage: Passage | None, committed: int
+class _Measured(NamedTuple):
+    """The histograms of one door and provider."""
+
+    provider: Histogram
+    publisher: Histogram
+    transport: Histogram
+    core: Histogram
+    freshness: Histogram
+    delivery: Histogram
+
+
+@cache
+def _measured(door: Door, provider: str) -> _Measured:
+    return _Measured(
+        provider=HOPS.labels("provider", door, provider),
+        publisher=HOPS.labels("publisher", door, provider),
+        transport=HOPS.labels("transport", door, provider),
+        core=HOPS.labels("core", door, provider),
+        freshness=FRESHNESS.labels(door, provider),
+        delivery=DELIVERY.labels(door, provider),
+    )
+
+
+def measure(  # noqa: PLR0913, PLR0917 — whose, and when
+    read: Sequence[Item],
+    unread: Sequence[Item],
+    door: Door,
+    provider: str,
+    passage: Passage | None,
+    committed: int,
 ) -> None:
-    """Measure items of one delivery and provider that were committed at `committed` (µs)."""
-    received = sorted([item.received for item in items])
-    DELIVERY.labels(door, provider).observe_since(received, committed)
-    read = [item for item in items if item.readings and not _is_future(item)]
-    observed = [_newest(item) for item in read]
-    HOPS.labels("provider", door, provider).observe_all(
-        [max(0, item.received - at) for item, at in zip(read, observed, strict=True)]
-    )
-    FRESHNESS.labels(door, provider).observe_since(sorted(observed), committed)
-    if passage is None:
-        return
-    HOPS.labels("core", door, provider).observe_many(committed - passage.arrived, len(items))
-    sendings = [(item.sent, item.received) for item in items if item.sent is not None]
-    HOPS.labels("publisher", door, provider).observe_all(
-        [max(0, sent - received_) for sent, received_ in sendings]
-    )
-    HOPS.labels("transport", door, provider).observe_since(
-        sorted([sent for sent, _ in sendings]), passage.arrived
-    )
+    """Measure messages of one delivery and provider that were committed at `committed` (µs).
+
+    `read` have outcomes of READ, `unread` of UNREAD; the door and provider are labels, so few.
+    """
+    measured = _measured(door, provider)
+    observed = [
+        item.readings[0].observed  # type: ignore[union-attr] # of one reading only: no Rejected
+        if len(item.readings) == 1
+        else _newest(item)
+        for item in read
+    ]
+    received = [item.received for item in read]
+    measured.provider.observe_since(sorted(map(sub, observed, received)), 0)
+    measured.freshness.observe_since(sorted(observed), committed)
+    received += [item.received for item in unread]
+    if passage is not None:
+        measured.core.observe_many(committed - passage.arrived, len(received))
+        _measure_sending(measured, received, [*read, *unread], passage)
+    received.sort()
+    measured.delivery.observe_since(received, committed)
 
 
-def _is_future(item: Item) -> bool:
-    return item.concluded.kind is OutcomeKind.QUARANTINED
+def _measure_sending(
+    measured: _Measured, received: Sequence[int], items: Sequence[Item], passage: Passage
+) -> None:
+    """Measure the two hops beside the time of sending; it is one for all, or one for each."""
+    if len(passage.sent) == 1:
+        (sent,) = passage.sent
+        measured.publisher.observe_since(sorted(received), sent)
+        measured.transport.observe_many(passage.arrived - sent, len(items))
+    elif passage.sent:
+        sendings = [item.sent or passage.arrived for item in items]
+        measured.publisher.observe_since(sorted(map(sub, received, sendings)), 0)
+        measured.transport.observe_since(sorted(sendings), passage.arrived)
 
 
 def _newest(item: Item) -> int:
     """Return when the newest reading was taken."""
-    first = item.readings[0]
-    if len(item.readings) == 1 and type(first) is Reading:
-        return first.observed
     return max(one.observed for one in item.readings if type(one) is Reading)

@@ -43,7 +43,7 @@ class Item:
     `received` is in µs. `readings` are in the message's order; `asset` names whose they are.
     `route` is the way by which it came: the door, or `kafka/{topic}/{partition}`, where it stands at
     `offset`. `kept` is the origin under which it is a dead letter already: it comes again.
-    `sent` is when its sender let go of it (µs), where that is known.
+    `sent` is when its sender let go of it (µs), where that differs within a delivery.
     """
 
     envelope: Envelope

@@ -1,7 +1,7 @@
 """Histograms that take a batch at a time: counted here, and told to prometheus_client once."""
 
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import prometheus_client
@@ -15,30 +15,29 @@ class Histogram(prometheus_client.Histogram):
     """
 
     @cached_property
-    def _micros(self) -> Sequence[float]:
-        return [bound * 1e6 for bound in self._upper_bounds]
+    def _micros(self) -> Sequence[int]:
+        """The upper bounds in µs, without the last, which is infinite."""
+        return [round(bound * 1e6) for bound in self._upper_bounds[:-1]]
 
-    def observe_all(self, micros: Collection[int]) -> None:
+    def observe_all(self, micros: Iterable[int]) -> None:
         """Observe each of these durations (µs)."""
         self.observe_since(sorted([-one for one in micros]), 0)
 
     def observe_many(self, micros: int, times: int) -> None:
         """Observe one duration (µs) so many times."""
-        counts = [0] * len(self._micros)
-        counts[bisect_left(self._micros, micros)] = times
-        self._add(counts, micros * times)
+        self._buckets[bisect_left(self._micros, micros)].inc(times)
+        self._sum.inc(max(0, micros) * times / 1e6)
 
     def observe_since(self, instants: Sequence[int], now: int) -> None:
         """Observe how long ago each instant (µs, rising) is: a search a bucket, none a message."""
-        counts, rest = [], len(instants)
-        for bound in self._micros:
+        rest = len(instants)
+        for bound, bucket in zip(self._micros, self._buckets, strict=False):
             older = bisect_left(instants, now - bound)
-            counts.append(rest - older)
-            rest = older
-        self._add(counts, len(instants) * now - sum(instants))
-
-    def _add(self, counts: Sequence[int], micros: int) -> None:
-        self._sum.inc(max(0, micros) / 1e6)
-        for bucket, count in zip(self._buckets, counts, strict=True):
-            if count:
-                bucket.inc(count)
+            if older < rest:
+                bucket.inc(rest - older)
+                rest = older
+                if not rest:
+                    break
+        if rest:
+            self._buckets[-1].inc(rest)
+        self._sum.inc(max(0, len(instants) * now - sum(instants)) / 1e6)
