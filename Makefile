@@ -23,7 +23,7 @@ KAFKA := INGRESS_TESTBED_KAFKA=$(or $(BROKER),$${INGRESS_TESTBED_KAFKA:-embedded
 APACHE_KAFKA := INGRESS_TESTBED_KAFKA=$(or $(BROKER),$${INGRESS_TESTBED_KAFKA:-installed})
 PYTEST := $(POSTGRES) $(KAFKA) $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: help install demo test kafka test-kafka trials test-all soak nightly check audit bench \
+.PHONY: help install demo test kafka test-kafka trials test-ops test-all soak nightly check audit bench \
 	docs lock clean
 
 help: ## Show this list
@@ -38,7 +38,7 @@ demo: $(VENV)/.ready-demo ## The whole system on this machine, with a live view
 	@$(POSTGRES) $(KAFKA) $(BIN)/ingress demo $(ARGS)
 
 test: $(VENV)/.ready-dev ## Unit, contract, integration and seeded acceptance tests, on Postgres 18
-	$(PYTEST) -m "not recordings and not trials and not kafka" \
+	$(PYTEST) -m "not recordings and not trials and not kafka and not ops" \
 		--ignore tests/integration/packaging $(ARGS)
 
 kafka: .kafka/.ready ## Fetch Apache Kafka into .kafka, once; needs Java 17 or newer and Maven
@@ -51,8 +51,16 @@ test-kafka: $(VENV)/.ready-dev $(if $(BROKER),,kafka) ## Whatever uses a broker,
 trials: $(VENV)/.ready-dev ## Processes killed at any step, ways and databases that fail, the compose file's services
 	$(PYTEST) -m "trials and not kafka" tests/acceptance tests/integration/compose $(ARGS)
 
+test-ops: $(VENV)/.ready-dev ## Dashboards, alerts and runbooks against metrics: promtool, and a demo that Prometheus scrapes
+	@for tool in prometheus promtool; do command -v $$tool >/dev/null || { \
+		echo "No $$tool on PATH. Debian, Ubuntu: sudo apt-get install prometheus"; exit 1; } >&2; done
+	promtool check config ops/prometheus/prometheus.yml
+	promtool test rules ops/prometheus/tests/*.yml
+	$(BIN)/python -m ingress_testbed.observability lint
+	$(POSTGRES) $(KAFKA) $(BIN)/pytest tests/ops $(ARGS)
+
 test-all: $(VENV)/.ready-dev ## All of these and, where they are found, the real recordings
-	$(PYTEST) -m "not kafka" --ignore tests/integration/packaging $(ARGS)
+	$(PYTEST) -m "not kafka and not ops" --ignore tests/integration/packaging $(ARGS)
 
 soak: $(VENV)/.ready-dev ## Twenty rounds of kills and ten minutes of overload; about half an hour
 	$(POSTGRES) SOAK_ROUNDS=$${SOAK_ROUNDS:-20} $(BIN)/pytest -m trials -rP \

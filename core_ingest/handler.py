@@ -241,23 +241,26 @@ class IngestHandler:
     def _read(self, delivery: Delivery) -> _Read:
         door, principal, route = delivery.door, delivery.principal, delivery.route
         number = len(delivery.envelopes)
-        sendings = () if delivery.passage is None else delivery.passage.sendings
         items, unreadable = [], []
-        for index, (envelope, offset, kept, sent) in enumerate(
+        for index, (envelope, offset, kept) in enumerate(
             zip(
                 delivery.envelopes,
                 delivery.offsets or repeat(None, number),
                 delivery.origins or repeat(None, number),
-                sendings or repeat(None, number),
                 strict=True,
             )
         ):
             if isinstance(envelope, Unreadable):
                 unreadable.append((index, envelope))
             else:
-                item = item_of(envelope, door, principal, self._interpreters, route, offset, kept)
-                item.sent = sent
-                items.append(item)
+                items.append(
+                    item_of(envelope, door, principal, self._interpreters, route, offset, kept)
+                )
+        if delivery.passage is not None and delivery.passage.sendings:
+            gone = {index for index, _ in unreadable}
+            sent = (at for index, at in enumerate(delivery.passage.sendings) if index not in gone)
+            for item, at in zip(items, sent, strict=True):
+                item.sent = at
         return _Read(delivery, items, unreadable)
 
     async def _commit(

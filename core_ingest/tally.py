@@ -47,7 +47,7 @@ class Tally:
         """Take a delivery's items into account, committed at `committed` (µs since the epoch)."""
         kinds = [outcome.kind for outcome in outcomes]
         providers = [item.envelope.provider for item in items]
-        groups = Count(zip(providers, kinds, strict=True))
+        groups = _groups(providers, kinds)
         for (name, kind), number in groups.items():
             probes = _probes(items, name) if kind is OutcomeKind.REFUSED else 0
             _envelopes(door, self._label(name), kind).inc(number - probes)
@@ -91,6 +91,17 @@ class Tally:
             elif kind in hops.UNREAD:
                 found[self._label(name)][1].append(item)
         return found
+
+
+def _groups(
+    providers: Sequence[str | None], kinds: Sequence[OutcomeKind]
+) -> Mapping[tuple[str | None, OutcomeKind], int]:
+    """Return how many there are of each provider and outcome."""
+    names = set(providers)
+    if len(names) == 1:  # pairs are dear to count
+        (name,) = names
+        return {(name, kind): number for kind, number in Count(kinds).items()}
+    return Count(zip(providers, kinds, strict=True))
 
 
 @cache

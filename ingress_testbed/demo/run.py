@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from ingress_testbed.demo import comparison, guide
+from ingress_testbed.demo import comparison, guide, targets
 from ingress_testbed.demo.core_client import CoreClient, HopSilent
 from ingress_testbed.demo.installation import (
     WORKSPACE,
@@ -43,6 +43,7 @@ class Plan:
     """What to replay to how many subscribers, and for how long (None: to the recording's end).
 
     `transport` is the publishers' way to core, and `outage` what happens to the broker meanwhile.
+    `scrape_file` tells a Prometheus where metrics are.
     """
 
     recording: Recording
@@ -52,6 +53,7 @@ class Plan:
     subscribers: int
     transport: str = "http"
     outage: Kind = "none"
+    scrape_file: Path | None = None
 
     @property
     def publishers(self) -> tuple[str, ...]:
@@ -94,7 +96,8 @@ async def running(
             screen.say(f"{name:<12} {text}")
         outage = Outage.of(plan.outage, cluster, plan.seconds, screen.say)
         try:
-            yield Run(plan, found, installation, core, observer, screen, outage)
+            with targets.followed(plan.scrape_file, installation):
+                yield Run(plan, found, installation, core, observer, screen, outage)
         finally:
             if outage is not None:
                 await outage.end()

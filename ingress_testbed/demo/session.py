@@ -60,6 +60,7 @@ class Options:
     subscribers: int
     as_json: bool
     svg: Path | None
+    scrape_file: Path | None = None
 
 
 def source(
@@ -158,6 +159,7 @@ def _plan(options: Options, directory: Path, cluster: KafkaCluster | None) -> Pl
         options.subscribers,
         transport,
         options.outage if transport == "queue-first" else "none",
+        options.scrape_file,
     )
 
 
