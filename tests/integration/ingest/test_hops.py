@@ -87,6 +87,22 @@ async def test_each_hop_is_what_lies_between_two_instants(
     assert delivery.added(door=door) == {"": (2, 2 * 28)}
 
 
+async def test_of_a_large_delivery_every_nth_message_stands_for_n(
+    core: "Core", edge: "Edge"
+) -> None:
+    hops = Since("core_ingest_hop_seconds")
+    frames = [
+        edge.frame("speed", 2.0 * one, NOON + one * SECOND / 1_000, received=NOON + 3 * SECOND)
+        for one in range(1_000)
+    ]
+
+    await take(core, Door.HTTP, Passage(ARRIVED, (SENT,)), *frames)
+
+    found = hops.added(door=Door.HTTP)
+    assert {count for count, _ in found.values()} == {1_000}
+    assert found["publisher"] == (1_000, 4_000)
+
+
 async def test_copies_replays_and_control_messages_wait_for_nobody(
     core: "Core", edge: "Edge"
 ) -> None:

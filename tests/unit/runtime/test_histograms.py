@@ -55,6 +55,13 @@ def test_one_duration_counts_as_often_as_is_said(micros: int, times: int) -> Non
     assert samples(histogram) == one_by_one([micros] * times)
 
 
+@given(DURATIONS.filter(lambda found: sum(found) >= 0), st.integers(1, 4))
+def test_a_duration_may_stand_for_several(durations: list[int], each: int) -> None:
+    histogram = fresh()
+    histogram.observe_all(durations, each)
+    assert samples(histogram) == one_by_one(durations * each)
+
+
 def test_labelled_histograms_take_batches_too() -> None:
     registry = CollectorRegistry()
     histogram = Histogram("h", "H.", ("hop",), buckets=BOUNDS, registry=registry)
