@@ -17,6 +17,8 @@ REFUSED_REQUESTS = Counter(
     "Requests refused for pressure, by reason: key_busy, bytes, envelopes, reads, shutting_down.",
     ("reason",),
 )
+for _reason in ("key_busy", "bytes", "envelopes", "reads", "shutting_down"):
+    REFUSED_REQUESTS.labels(_reason)
 WORK_BYTES = Gauge("core_api_work_bytes", "Bytes of inflated request bodies in work.")
 WORK_BYTES_LIMIT = Gauge("core_api_work_limit_bytes", "Most bytes of bodies taken into work.")
 

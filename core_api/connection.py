@@ -29,6 +29,8 @@ REFUSED = Counter(
     "Connections cut off, by reason: malformed, head_too_large, head_late, body_late, full.",
     ("reason",),
 )
+for _reason in ("malformed", "head_too_large", "head_late", "body_late", "full"):
+    REFUSED.labels(_reason)
 CONNECTIONS = Gauge("core_api_connections", "Open connections.")
 CONNECTIONS_LIMIT = Gauge("core_api_connections_limit", "Most connections; beyond it, 503.")
 
