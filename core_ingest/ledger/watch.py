@@ -69,6 +69,7 @@ class Watch:
         self._wall = wall
         self._due = clock()
         self._reasons: set[str] = set()
+        LETTERS_WAITING.clear()  # of a former one's ledger
         LETTERS_WAITING.labels(OTHER)
 
     async def look(self) -> None:
