@@ -49,6 +49,7 @@ def fallen_over(harms: Sequence[tuple[Callable[[], None], Callable[[], None]]]) 
 
     async def mishap(plant: Plant) -> None:
         for harm, mend in harms:
+            await until(plant, "traffic does not return to Kafka", lambda: _trusted(plant))
             await _goes_over_kafka(plant)
             before = await metric(plant, PUBLISHER, _FAILOVERS)
             await asyncio.to_thread(harm)
@@ -153,6 +154,12 @@ async def _judged(plant: Plant) -> bool:
     report = await plant.shadow_report()
     under_way = sum(one["under_way"] for one in report["publishers"])
     return report["verdict"] != "undecided" and not under_way
+
+
+async def _trusted(plant: Plant) -> bool:
+    """Return whether the publisher's breaker is closed: what core reads may be older than that."""
+    metrics = await plant.get(plant.metrics_url)
+    return 'publisher_breaker_state{publisher_breaker_state="closed"} 1.0' in metrics.text
 
 
 async def _goes_over_kafka(plant: Plant) -> None:

@@ -18,14 +18,10 @@ QUIET: Mapping[str, str] = {
     r'ALERTS\{alertstate="firing"\}': "nothing has to fire",
     r"core_consumer_held_seconds_total\{?.*> 0": "a database that is well holds nothing up",
     r'core_api_request_seconds_count\{.*status=~"(429\|503|5\.\.)".*\}': "nothing is refused, or fails",
-    r"core_api_refused_\w+_total": "nothing is refused",
     r"core_ingest_dead_letters_total": "the simulated fleet sends nothing that core cannot use",
     r"publisher_records_undeliverable_total": "nothing is refused for itself",
 }
 """Patterns of what may be empty in a good run of a minute, and why. All else must have data."""
-
-_OF_THE_LIBRARY = "_created"
-"""When a series began; prometheus_client adds it to every counter and histogram."""
 
 _OURS = re.compile(r"(publisher|core_api|core_consumer|core_ingest|kafka|ingress)_\w+")
 
@@ -74,11 +70,7 @@ def strangers(families: frozenset[str], definitions: Sequence[Definition]) -> li
     `families` are names as Prometheus has them from its targets: a counter's without `_total`, where
     they were asked for as OpenMetrics.
     """
-    served = {
-        _family(name)
-        for name in families
-        if _OURS.fullmatch(name) and not name.endswith(_OF_THE_LIBRARY)
-    }
+    served = {_family(name) for name in families if _OURS.fullmatch(name)}
     defined = {_family(one.name): one.name for one in definitions}
     return [
         *(f"{name} is served and not defined" for name in sorted(served - defined.keys())),
