@@ -61,6 +61,7 @@ class Watch:
                 ends = await consumer.end_offsets(list(consumer.assignment()))
         except (KafkaError, TimeoutError) as error:
             log.debug("ends_unknown", why=str(error) or type(error).__name__)
+            self._measure()  # what waits grows older, and is at least as much as it was
             return
         ours = set(self._positions.places)
         self._judge({place: end for place, end in ends.items() if place in ours})

@@ -101,7 +101,7 @@ class WorkspaceEntry(BaseModel):
     api_key: Reference | None = Field(
         default=None,
         description="Where its API key is: one that `ingress keys create --role ingest` made. "
-        "Needed where INGRESS_TRANSPORT is `http`, and not read otherwise.",
+        "Needed under every INGRESS_TRANSPORT but `kafka`, which does not read it.",
     )
 
 

@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING
 
 import pytest
+from aiokafka.errors import RequestTimedOutError
 from prometheus_client import REGISTRY
 
 from core_consumer.positions import Positions
@@ -32,6 +33,26 @@ async def test_lag_is_that_of_our_own_partitions(watch: Watch, consumer: "FakeCo
     assert value("lag_records", partition="0") == 15
     assert value("lag_records", partition="1") == 0
     assert REGISTRY.get_sample_value("core_consumer_lag_records", {"partition": "2"}) is None
+
+
+async def test_what_waits_grows_older_while_the_brokers_do_not_answer(
+    consumer: "FakeConsumer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    positions, now = Positions(), [100.0]
+    positions.assign({(TOPIC, 0): 10})
+    watch = Watch(TOPIC, positions, lambda: consumer, clock=lambda: now[0])
+    consumer.ends = {0: 25}
+    await watch.look()
+
+    async def silent(*_: object) -> None:
+        raise RequestTimedOutError
+
+    monkeypatch.setattr(consumer, "end_offsets", silent)
+    now[0] = 143.0
+    await watch.look()
+
+    assert value("lag_records", partition="0") == 15
+    assert value("lag_seconds", partition="0") == 43
 
 
 async def test_an_end_that_moved_back_raises_an_alarm(
