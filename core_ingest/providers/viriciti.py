@@ -4,13 +4,11 @@
 types acl and error speak of the connection and hold no readings.
 """
 
-import json
-from decimal import MAX_EMAX, MIN_EMIN, ROUND_FLOOR, Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_FLOOR, Context, Decimal
 from math import floor
 from typing import Any
 
-from pydantic_core import from_json
-
+from core_ingest.providers.parsing import POSITION, exactly, identified, parsed, storable
 from core_ingest.reading import (
     EARLIEST,
     LATEST,
@@ -22,34 +20,26 @@ from core_ingest.reading import (
     Unstorable,
     Value,
     number,
-    text,
 )
 from core_ingest.signals.labels import LABELS, Label, uncatalogued
 
 PROVIDER = "viriciti"
 _LABELS = LABELS[PROVIDER]
-_POSITION = "Vehicle.CurrentLocation"
 _SILENT_TYPES = ("acl", "error")  # no set: a hostile type need not be hashable
-_MAX_NAME = 256
 _FLOORED = Context(prec=30, rounding=ROUND_FLOOR, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 """Rounds down only, and keeps more digits than an instant in µs has."""
 
 
 def interpret(data: bytes) -> Interpretation:
     """Return the readings of one frame: one, or none for acl, error and null values."""
-    try:
-        frame = from_json(data)
-    except ValueError as error:
-        raise Uninterpretable("not_json", str(error)[:200]) from None
-    if not isinstance(frame, dict):
-        raise Uninterpretable("not_an_object", f"the frame is a JSON {type(frame).__name__}")
+    frame = parsed(data, "frame")
     payload = frame.get("payload")
     if frame.get("type") != "vehicles":
         return _without_readings(frame.get("type"))
     if not isinstance(payload, dict):
         raise Uninterpretable("no_payload", "the frame has no object as payload")
-    vid = _name(payload, "vid")
-    label = _name(payload, "label")
+    vid = identified(payload.get("vid"), "no_vid", "payload.vid")
+    label = identified(payload.get("label"), "no_label", "payload.label")
     return Interpretation(PROVIDER, vid, _readings(data, payload, label))
 
 
@@ -59,15 +49,6 @@ def _without_readings(kind: Any) -> Interpretation:
     raise Uninterpretable("unsupported_type", f"frames of type {kind!s:.40} are not interpreted")
 
 
-def _name(payload: dict[str, Any], key: str) -> str:
-    name = payload.get(key)
-    if isinstance(name, str) and 0 < len(name) <= _MAX_NAME and name.isprintable():
-        return name
-    raise Uninterpretable(
-        f"no_{key}", f"payload.{key} must be a text of 1 to 256 printable characters"
-    )
-
-
 def _readings(data: bytes, payload: dict[str, Any], label: str) -> list[Reading | Rejected]:
     value = payload.get("value")
     if value is None:
@@ -75,7 +56,7 @@ def _readings(data: bytes, payload: dict[str, Any], label: str) -> list[Reading 
     known = _LABELS.get(label)
     try:
         observed = _observed(data, payload.get("time"))
-        kept = _catalogued(data, value, known) if known else _uncatalogued(value)
+        kept = _catalogued(data, value, known) if known else storable(value)
     except Unstorable as error:
         return [Rejected(*error.args)]
     return [Reading(known.signal if known else uncatalogued(PROVIDER, label), observed, kept)]
@@ -86,7 +67,7 @@ def _observed(data: bytes, time: Any) -> int:
     if type(time) is int:
         observed = time * 1000
     elif type(time) is float:
-        observed = _exact_floor(_exactly(data)["payload"]["time"])
+        observed = _exact_floor(exactly(data)["payload"]["time"])
     else:
         raise Unstorable("no_time", "payload.time must be a number of milliseconds since 1970")
     if not EARLIEST <= observed <= LATEST:
@@ -102,25 +83,13 @@ def _exact_floor(time: Decimal) -> int:
 
 
 def _catalogued(data: bytes, value: Any, label: Label) -> Value:
-    if label.signal == _POSITION:
+    if label.signal == POSITION:
         return _position(value)
     if type(value) is not float and type(value) is not int:
         raise Unstorable("not_a_number", f"{value!s:.40} is no number")
     if label.factor is None:
         return number(value)
-    return number(_exactly(data)["payload"]["value"], label.factor)
-
-
-def _exactly(data: bytes) -> Any:
-    """Parse again with every digit kept; only what is converted, or rare, needs it."""
-    return json.loads(data, parse_float=_decimal, parse_constant=Decimal)
-
-
-def _decimal(digits: str) -> Decimal:
-    try:
-        return Decimal(digits)
-    except InvalidOperation:  # an exponent that no Decimal holds: zero or infinity
-        return Decimal(float(digits))
+    return number(exactly(data)["payload"]["value"], label.factor)
 
 
 def _position(value: Any) -> Position:
@@ -131,11 +100,3 @@ def _position(value: Any) -> Position:
         return number(float(latitude)), number(float(longitude))
     except (ValueError, Unstorable):
         raise Unstorable("not_a_position", f"{value!s:.80} is not of the form lat|lon") from None
-
-
-def _uncatalogued(value: Any) -> Value:
-    if isinstance(value, bool | int | float):
-        return number(value)
-    if isinstance(value, str):
-        return text(value)
-    raise Unstorable("unsupported_value", f"a JSON {type(value).__name__} is no number or text")

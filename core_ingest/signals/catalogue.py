@@ -67,6 +67,7 @@ CATALOGUE: dict[str, Signal] = {
         Signal(f"{_BATTERY}.CurrentCurrent", "A", -3_000, 3_000, 1.0),
         Signal(f"{_BATTERY}.CurrentVoltage", "V", 100, 1_500, 0.5),
         Signal(f"{_BATTERY}.CurrentPower", "W", -2_000_000, 2_000_000, 500.0),
+        Signal(f"{_BATTERY}.Charging.IsCharging", None, 0, 1, 0.5),  # a boolean, as 0 or 1
         Signal("Vehicle.Powertrain.Range", "m", 0, 2_000_000, 100.0),
     )
 }

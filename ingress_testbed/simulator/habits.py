@@ -124,11 +124,12 @@ def read_habits(texts: Iterable[str], seed: int = 1) -> Habits:
             raise BadHabit(f"there is no habit {name!r}: choose one of {', '.join(Habit)}")
         if name in occasions:
             raise BadHabit(f"{name} is given twice: one occasion a habit")
-        occasions[Habit(name)] = _occasion(name, occasion)
+        occasions[Habit(name)] = read_occasion(name, occasion)
     return Habits({habit: occasions[habit] for habit in Habit if habit in occasions}, seed)
 
 
-def _occasion(name: str, text: str) -> Occasion:
+def read_occasion(name: str, text: str) -> Occasion:
+    """Read the occasion of the habit `name`; see read_habits. Raises BadHabit."""
     if (found := _TIMES.fullmatch(text)) is not None:
         return Occasion(every=int(found[1]), times=int(found[2] or 1))
     if _CHANCE.fullmatch(text) is not None and 0 < float(text) <= 1:

@@ -22,9 +22,10 @@ BATTERY = "Vehicle.Powertrain.TractionBattery"
         (f"{BATTERY}.CurrentVoltage", "V"),
         (f"{BATTERY}.CurrentPower", "W"),
         ("Vehicle.Powertrain.Range", "m"),
+        (f"{BATTERY}.Charging.IsCharging", None),
     ],
 )
-def test_signal_has_the_unit_of_its_vss_path(path: str, unit: str) -> None:
+def test_signal_has_the_unit_of_its_vss_path(path: str, unit: str | None) -> None:
     assert signal(path) is CATALOGUE[path]
     assert signal(path).unit == unit
 
@@ -49,6 +50,8 @@ def test_uncatalogued_signal_has_no_unit_and_every_number_is_plausible() -> None
         (f"{BATTERY}.CurrentPower", -350_000.0, GOOD),
         ("Vehicle.Speed", 300.0, IMPLAUSIBLE),
         ("Vehicle.TraveledDistance", -1.0, IMPLAUSIBLE),
+        (f"{BATTERY}.Charging.IsCharging", 1.0, GOOD),
+        (f"{BATTERY}.Charging.IsCharging", 2.0, IMPLAUSIBLE),
         ("Vehicle.CurrentLocation", (90.0, -180.0), GOOD),
         ("Vehicle.CurrentLocation", (90.1, 0.0), IMPLAUSIBLE),
         ("Vehicle.CurrentLocation", (0.0, 180.1), IMPLAUSIBLE),
