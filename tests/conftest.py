@@ -14,7 +14,7 @@ import asyncpg
 import hypothesis
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 
 from core_ingest.store.migrate import migrate
 from ingress_runtime.settings import load
@@ -22,6 +22,7 @@ from ingress_testbed.servers.errors import NoServerError
 from ingress_testbed.servers.kafka import KafkaCluster, running_kafka
 from ingress_testbed.servers.postgres import running_postgres
 from ingress_testbed.servers.settings import TestbedSettings
+from tests.topics import make_topics
 
 ROOT = Path(__file__).parents[1]
 T = TypeVar("T")
@@ -139,7 +140,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
 def topic(kafka: KafkaCluster) -> str:
     """The name of a fresh topic of three partitions."""
     name = f"test-{uuid4().hex}"
-    _run(_create_topic(kafka.bootstrap, name, partitions=3))
+    _run(make_topics(kafka.bootstrap, NewTopic(name, 3, replication_factor=1)))
     return name
 
 
@@ -200,15 +201,6 @@ async def _execute(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
-
-
-async def _create_topic(bootstrap: str, name: str, partitions: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(name, partitions, replication_factor=1)])
-    finally:
-        await admin.close()
 
 
 def _run(work: Coroutine[None, None, T]) -> T:

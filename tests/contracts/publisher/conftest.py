@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from pydantic import SecretStr
 
 from ingress_contracts.envelope import Envelope
@@ -21,6 +21,7 @@ from ingress_testbed.servers.kafka import KafkaCluster
 from telematics_publisher.transport import Transport
 from telematics_publisher.transports.http import HttpTransport
 from telematics_publisher.transports.kafka import KafkaTransport
+from tests.topics import make_topics
 
 _DOOR = Path(__file__).parents[2] / "integration" / "publisher" / "door.py"
 
@@ -208,15 +209,11 @@ async def http_peer(_request: pytest.FixtureRequest) -> AsyncIterator[Peer]:
 async def kafka_peer(request: pytest.FixtureRequest) -> AsyncIterator[Peer]:
     cluster: KafkaCluster = request.getfixturevalue("kafka")
     topic = f"test-{uuid4().hex}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.bootstrap)
-    await admin.start()
-    await admin.create_topics(
-        [
-            NewTopic(topic, num_partitions=3, replication_factor=1),
-            NewTopic(f"{topic}-small", 1, 1, topic_configs={"max.message.bytes": "100"}),
-        ]
+    await make_topics(
+        cluster.bootstrap,
+        NewTopic(topic, num_partitions=3, replication_factor=1),
+        NewTopic(f"{topic}-small", 1, 1, topic_configs={"max.message.bytes": "100"}),
     )
-    await admin.close()
     peer = KafkaPeer(cluster, topic, f"{topic}-small", request.getfixturevalue("read_topic"))
     try:
         yield peer
