@@ -103,13 +103,15 @@ def parts(records: Iterable[Record]) -> list[Part]:
 
 def _delivery(part: Part, found: Sequence[Envelope | Unreadable], arrived: int) -> Delivery:
     topic, partition = part.place
+    written = [record.timestamp * 1_000 for record in part.records]
     return Delivery(
         found,
         Door.KAFKA,
         ANYBODY,
         f"kafka/{topic}/{partition}",
         [record.offset for record in part.records],
-        passage=Passage(arrived, [record.timestamp * 1_000 for record in part.records]),
+        # A record of an old format has no timestamp, which is told as -1.
+        passage=Passage(arrived, written if min(written) >= 0 else ()),
     )
 
 

@@ -54,6 +54,16 @@ def test_a_delivery_tells_when_each_record_was_written_and_when_it_arrived(recor
     assert (passage.arrived, list(passage.sent)) == (ARRIVED, [1_000_000, 1_000_000])
 
 
+def test_records_without_a_timestamp_do_not_tell_when_they_were_written(records: "Make") -> None:
+    old, new = records(0, 5, 2)
+    old.timestamp = -1
+
+    ((passage,),) = [[each.passage for each in read([old, new]).deliveries]]
+
+    assert passage is not None
+    assert passage.sent == ()
+
+
 def test_a_golden_record_is_read_as_an_envelope(records: "Make") -> None:
     (record,) = records(0, 0, 1)
     sample = golden.kafka("v1/kafka-binary")
