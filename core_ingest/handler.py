@@ -9,6 +9,7 @@ from itertools import repeat
 from time import perf_counter
 from typing import TypeAlias
 
+import structlog
 from prometheus_client import Counter, Histogram
 
 from core_ingest import traces
@@ -50,6 +51,8 @@ RETRIES = Counter(
 )
 for _cause in ("contention", "data"):
     RETRIES.labels(_cause)
+
+log = structlog.get_logger()
 
 Within: TypeAlias = Callable[[Connection], Awaitable[object]]
 """A statement that joins the handler's transaction, and runs again when that is retried."""
@@ -219,7 +222,10 @@ class IngestHandler:
                 RETRIES.labels("data").inc()
                 self._preparation.forget()
             else:
-                self._count(batch, results)
+                try:
+                    self._count(batch, results)
+                except Exception:  # it is committed: no metric may have it stored again
+                    log.exception("batch_not_measured")
                 BATCH_SECONDS.observe(perf_counter() - begun)
                 return results
         raise StoreUnavailable(f"the batch met other ones {_ATTEMPTS} times in a row; try again")

@@ -122,6 +122,20 @@ async def test_copies_replays_and_control_messages_wait_for_nobody(
     assert hops.added() == {}
 
 
+async def test_what_is_committed_is_answered_though_it_cannot_be_measured(
+    core: "Core", edge: "Edge"
+) -> None:
+    def broken() -> int:
+        raise ZeroDivisionError
+
+    handler = IngestHandler(core.pool, wall=broken)
+    frame = edge.frame("speed", 1.0)
+
+    (outcome,) = await handler.handle([frame], door=Door.HTTP, principal=Principal())
+
+    assert outcome.kind == "accepted"
+
+
 async def test_without_a_time_of_sending_two_hops_are_not_guessed(
     core: "Core", edge: "Edge"
 ) -> None:
